@@ -1,0 +1,1 @@
+"""The market-data service of the Bifrost trading platform."""

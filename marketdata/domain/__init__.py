@@ -1,0 +1,1 @@
+"""Domain: pure rules and types of market data. No IO, no protobuf, no SQL."""

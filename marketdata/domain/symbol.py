@@ -1,0 +1,140 @@
+"""Symbols: the text as quoted, and the identity behind it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import Enum
+from typing import Final
+
+from marketdata.domain.time_range import TimeRange
+
+MAX_SYMBOL_LENGTH: Final = 20
+# Upper case letters and digits; a class or series after one dot or hyphen (BRK.B, BTC-USD);
+# a leading ^ for indices and a trailing =X, =F for rates and futures, as data vendors quote them.
+SYMBOL_PATTERN: Final = re.compile(r"\^?[A-Z0-9]+(?:[.\-][A-Z0-9]+)*(?:=[A-Z])?")
+
+
+class AssetClass(Enum):
+    """What kind of instrument a symbol names."""
+
+    EQUITY = "equity"
+    ETF = "etf"
+    INDEX = "index"
+    FUTURE = "future"
+    FX = "fx"
+    CRYPTO = "crypto"
+
+
+class SymbolStatus(Enum):
+    """Whether a symbol is still traded."""
+
+    ACTIVE = "active"
+    DELISTED = "delisted"
+
+
+@dataclass(frozen=True, slots=True)
+class NewSymbol:
+    """What is said of a symbol when it is created.
+
+    Attributes
+    ----------
+    symbol : str
+        The ticker as quoted, in this service's one spelling (``BRK.B``).
+    name : str
+        For people.
+    venue : str
+        ISO 10383 MIC of the primary listing.
+    currency : str
+        ISO 4217 code of the prices.
+    calendar : str
+        Name of the exchange calendar, as `exchange_calendars` spells it (``XNYS``).
+    time_zone : str
+        IANA zone of the venue.
+    tick_size : float or None
+        Smallest price step in quote currency, where known.
+    ipo_date : date or None
+        First session, where known.
+    provider_symbols : mapping of str to str
+        Spelling per provider where it differs from `symbol`.
+    """
+
+    symbol: str
+    name: str = ""
+    venue: str = "XNYS"
+    asset_class: AssetClass = AssetClass.EQUITY
+    currency: str = "USD"
+    calendar: str = "XNYS"
+    time_zone: str = "America/New_York"
+    tick_size: float | None = None
+    status: SymbolStatus = SymbolStatus.ACTIVE
+    ipo_date: date | None = None
+    provider_symbols: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol(NewSymbol):
+    """A symbol that is stored.
+
+    Attributes
+    ----------
+    symbol_id : int
+        The stable identity; it outlives renames.
+    valid_from, valid_to : date or None
+        Session dates during which `symbol` named this identity, start inclusive, end exclusive;
+        None where unbounded.
+    """
+
+    symbol_id: int = 0
+    valid_from: date | None = None
+    valid_to: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TickerSegment:
+    """A ticker under which an identity's bars stand during a range."""
+
+    ticker: str
+    range: TimeRange
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSymbol:
+    """A symbol of a request, turned into where its bars stand.
+
+    Attributes
+    ----------
+    symbol : str
+        As asked for.
+    symbol_id : int
+        The identity it names.
+    currency : str
+        ISO 4217 code of the prices.
+    segments : tuple of TickerSegment
+        Disjoint, ascending by time. A rename makes two.
+    """
+
+    symbol: str
+    symbol_id: int
+    currency: str
+    segments: tuple[TickerSegment, ...]
+
+
+def symbol_problem(symbol: str) -> str | None:
+    """Say what is wrong with the text of a symbol, or None where it is well-formed.
+
+    Parameters
+    ----------
+    symbol : str
+        The text, exactly as it would be stored.
+    """
+    if not symbol:
+        return "is empty; give a ticker such as AAPL or BRK.B"
+    if len(symbol) > MAX_SYMBOL_LENGTH:
+        return f"has {len(symbol)} characters; the most is {MAX_SYMBOL_LENGTH}"
+    if SYMBOL_PATTERN.fullmatch(symbol) is None:
+        return (
+            "is not a ticker; use upper case letters and digits, with . or - before a class "
+            "or series, such as AAPL, BRK.B or BTC-USD"
+        )
+    return None

@@ -1,0 +1,192 @@
+"""The error tree: every failure that this service names, in one place.
+
+Two branches. `ServiceError` is what a caller of an RPC can get; `wire/errors.py` maps each class to
+a gRPC status and back. `SetupError` is what an operator can get while starting or maintaining the
+service; it ends a command with its message and never travels.
+
+Messages are for people: what is wrong, then what to do. They never hold secrets or driver texts.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """One thing that is wrong with one field of a request.
+
+    Attributes
+    ----------
+    field : str
+        Path of the field in the request, as proto names: ``batch.open[3]``.
+    reason : str
+        UPPER_SNAKE, stable, for programs: ``NOT_POSITIVE``.
+    description : str
+        For people: what is wrong and what to send instead.
+    """
+
+    field: str
+    reason: str
+    description: str
+
+
+class MarketDataError(Exception):
+    """Root of the tree: catch it to catch everything that this package raises on purpose."""
+
+
+class SetupError(MarketDataError):
+    """The service cannot be started or maintained as asked; the message says what to do."""
+
+
+class ConfigurationError(SetupError):
+    """Settings are missing or wrong; the message lists every problem at once."""
+
+
+class DatabaseSetupError(SetupError):
+    """PostgreSQL cannot be started, reached or used as it is."""
+
+
+class DataFolderInUseError(SetupError):
+    """Another process serves from this data folder."""
+
+
+class MigrationError(SetupError):
+    """The database's schema does not fit this release and cannot be brought there."""
+
+
+class AddressInUseError(SetupError):
+    """The service's port is taken by another process."""
+
+
+class SampleUnavailableError(SetupError):
+    """The sample data package is missing or not the release that this code reads."""
+
+
+class ServiceError(MarketDataError):
+    """A failure that a caller of an RPC can get.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong and what to do, for people.
+    metadata : mapping of str to str, optional
+        Stable facts for programs (the symbol, the limit), sent in ErrorInfo.
+    retry_after_seconds : float, optional
+        When a retry of the same call may succeed; sent as RetryInfo.
+
+    Attributes
+    ----------
+    reason : str
+        UPPER_SNAKE and unique to the class; programs switch on it.
+    """
+
+    reason: ClassVar[str] = "UNSPECIFIED"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.metadata = dict(metadata or {})
+        self.retry_after_seconds = retry_after_seconds
+
+
+class InvalidRequestError(ServiceError):
+    """The request itself is wrong, whatever the state of the service: every violation at once."""
+
+    reason = "INVALID_REQUEST"
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        violations: Sequence[FieldViolation] = (),
+        metadata: Mapping[str, str] | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        text = message or "; ".join(f"{v.field}: {v.description}" for v in violations[:5])
+        super().__init__(text, metadata=metadata, retry_after_seconds=retry_after_seconds)
+        self.violations = tuple(violations)
+
+
+class NotSupportedError(InvalidRequestError):
+    """The request asks for something that the contract names and this release does not serve."""
+
+    reason = "NOT_SUPPORTED"
+
+
+class UndecodableRequestError(InvalidRequestError):
+    """The bytes of the request are not the message that the method takes."""
+
+    reason = "UNDECODABLE_REQUEST"
+
+
+class MessageTooLargeError(InvalidRequestError):
+    """The request is larger than the service takes in one message."""
+
+    reason = "MESSAGE_TOO_LARGE"
+
+
+class SymbolNotFoundError(ServiceError):
+    """No symbol of that name is known."""
+
+    reason = "SYMBOL_NOT_FOUND"
+
+
+class BarNotFoundError(ServiceError):
+    """The symbol is known but has no bar of what was asked."""
+
+    reason = "BAR_NOT_FOUND"
+
+
+class SymbolAlreadyExistsError(ServiceError):
+    """An active symbol of that name exists."""
+
+    reason = "SYMBOL_ALREADY_EXISTS"
+
+
+class ResourceExhaustedError(ServiceError):
+    """A limit of the service is reached now; the same call can succeed later."""
+
+    reason = "RESOURCE_EXHAUSTED"
+
+
+class DatabaseUnavailableError(ServiceError):
+    """The database cannot be reached or is restarting; nothing was acknowledged."""
+
+    reason = "DATABASE_UNAVAILABLE"
+
+
+class ServerDrainingError(ServiceError):
+    """The server is shutting down; another one, or the same one restarted, can answer."""
+
+    reason = "SERVER_DRAINING"
+
+
+class QueryTimeoutError(ServiceError):
+    """The database did not finish within the time that the call allows."""
+
+    reason = "QUERY_TIMEOUT"
+
+
+class WriteConflictError(ServiceError):
+    """Concurrent writers kept colliding; nothing was written, the same call can be sent again."""
+
+    reason = "WRITE_CONFLICT"
+
+
+class StorageFullError(ServiceError):
+    """The database has no space left; nothing was acknowledged."""
+
+    reason = "STORAGE_FULL"
+
+
+class InternalError(ServiceError):
+    """A defect of the service. The message has an id; the details are in the service's log."""
+
+    reason = "INTERNAL"

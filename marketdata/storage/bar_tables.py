@@ -1,0 +1,44 @@
+"""Where bars of a timeframe are stored, and in partitions of what width."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from psycopg import sql
+
+from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
+
+# The label of the SQL type bar_table, and the days a partition (or chunk) covers.
+_TABLES: Final = {
+    Timeframe.MINUTE_1: ("min", 1),
+    Timeframe.HOUR_1: ("hour", 7),
+    Timeframe.DAY_1: ("day", 30),
+}
+
+
+def bar_table_label(timeframe: Timeframe) -> str:
+    """Label of the table of `timeframe` in the SQL type `bar_table`."""
+    return _TABLES[timeframe][0]
+
+
+def bar_table(timeframe: Timeframe) -> sql.Identifier:
+    """Name of the table that stores bars of `timeframe`, for composing."""
+    return sql.Identifier(f"market_stock_hist_bars_{bar_table_label(timeframe)}_ts")
+
+
+def partition_starts(timeframe: Timeframe, time_us: npt.NDArray[np.int64]) -> list[int]:
+    """List the starts of the partitions that bars of these times fall into.
+
+    Parameters
+    ----------
+    time_us : int64[n]
+        Unix microseconds.
+
+    Returns
+    -------
+    list of int
+        Unix microseconds, ascending, without repeats.
+    """
+    width = _TABLES[timeframe][1] * MICROSECONDS_PER_DAY
+    starts: list[int] = np.unique(time_us - time_us % width).tolist()
+    return starts

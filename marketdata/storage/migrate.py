@@ -1,0 +1,149 @@
+"""Numbered, forward-only migrations."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Final
+
+import psycopg
+from psycopg import AsyncConnection
+
+from marketdata.errors import MigrationError
+from marketdata.storage.modes import StorageMode
+from marketdata.storage.pools import Connection, DatabaseAddress
+from marketdata.storage.translate import translated
+
+# Any constant of this service's own: two migrators at once take turns on it.
+_LOCK_KEY: Final = 0x4D44_4D49
+_NAME: Final = re.compile(r"(?P<number>\d{4})_(?P<title>[a-z_]+)(?:\.(?P<mode>[a-z]+))?\.sql")
+
+_CREATE_HISTORY: Final = """
+    CREATE TABLE IF NOT EXISTS schema_migration (
+        number     integer PRIMARY KEY,
+        title      text NOT NULL,
+        checksum   text NOT NULL,
+        applied_at timestamptz NOT NULL DEFAULT now()
+    )
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of the schema.
+
+    Attributes
+    ----------
+    number : int
+        Place in the order, from 1 without gaps.
+    title : str
+        What it brings.
+    text : str
+        SQL of one or many statements.
+    """
+
+    number: int
+    title: str
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the text, in hex: an applied migration is never edited."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def migrations(mode: StorageMode) -> list[Migration]:
+    """List the migrations of `mode` in their order.
+
+    ``NNNN_title.sql`` belongs to every mode, ``NNNN_title.<mode>.sql`` to one.
+    """
+    found = []
+    for file in (resources.files(__package__) / "migrations").iterdir():
+        name = _NAME.fullmatch(file.name)
+        if name and name["mode"] in (None, mode.value):
+            found.append(Migration(int(name["number"]), name["title"], file.read_text("utf-8")))
+    return sorted(found, key=lambda migration: migration.number)
+
+
+async def pending(connection: Connection, known: Sequence[Migration]) -> list[Migration]:
+    """List what is still to be applied.
+
+    Raises
+    ------
+    MigrationError
+        The database was migrated by a later release, or an applied migration has changed since.
+    """
+    applied: dict[int, str] = {}
+    cursor = await connection.execute("SELECT to_regclass('schema_migration') IS NOT NULL")
+    row = await cursor.fetchone()
+    if row and row[0]:
+        cursor = await connection.execute("SELECT number, checksum FROM schema_migration")
+        applied = dict(await cursor.fetchall())
+    later = sorted(set(applied) - {migration.number for migration in known})
+    if later:
+        raise MigrationError(
+            f"the database has migration {later[-1]:04}, which this release does not know; "
+            "run the release that made it, or a later one"
+        )
+    for migration in known:
+        if applied.get(migration.number, migration.checksum) != migration.checksum:
+            raise MigrationError(
+                f"migration {migration.number:04}_{migration.title} was applied with another text; "
+                "the database comes from another build: restore a backup or start an empty one"
+            )
+    return [migration for migration in known if migration.number not in applied]
+
+
+async def migrate(address: DatabaseAddress, mode: StorageMode) -> list[Migration]:
+    """Bring the schema to this release, each migration in its own transaction.
+
+    Parameters
+    ----------
+    address : DatabaseAddress
+        The database, asked by a role that owns the schema or may create it.
+    mode : StorageMode
+        Which variant of the tables.
+
+    Returns
+    -------
+    list of Migration
+        What was applied now; empty where the schema was up to date.
+
+    Raises
+    ------
+    MigrationError
+        The schema does not fit this release, or a statement failed; that migration left no trace.
+    DatabaseUnavailableError
+        The database cannot be reached.
+    """
+    with translated():
+        # A connection of its own, outside of the pools: DDL runs unprepared, and may wait for locks.
+        connection = await AsyncConnection.connect(
+            address.conninfo(),
+            autocommit=True,
+            prepare_threshold=None,
+            options="-c timezone=UTC -c client_min_messages=warning",
+        )
+        async with connection:
+            await connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK_KEY])
+            await connection.execute(_CREATE_HISTORY)
+            todo = await pending(connection, migrations(mode))
+            for migration in todo:
+                await _apply(connection, migration)
+            return todo
+
+
+async def _apply(connection: Connection, migration: Migration) -> None:
+    try:
+        async with connection.transaction():
+            await connection.execute(migration.text.encode())
+            await connection.execute(
+                "INSERT INTO schema_migration (number, title, checksum) VALUES (%s, %s, %s)",
+                [migration.number, migration.title, migration.checksum],
+            )
+    except (psycopg.ProgrammingError, psycopg.NotSupportedError) as error:
+        raise MigrationError(
+            f"migration {migration.number:04}_{migration.title} failed and left no trace: "
+            f"{error.diag.message_primary}"
+        ) from error

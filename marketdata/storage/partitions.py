@@ -1,0 +1,61 @@
+"""Partitions of the plain mode: made before the data that goes into them."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from marketdata.domain.timeframe import Timeframe
+from marketdata.storage.bar_tables import bar_table_label, partition_starts
+from marketdata.storage.parameters import time_array
+from marketdata.storage.pools import Pools
+
+# Each new partition locks a handful of relations until its transaction ends.
+_MOST_PARTITIONS_A_TRANSACTION: Final = 32
+
+_ENSURE: Final = "SELECT bar_partition_ensure(%s::bar_table, %s)"
+
+
+class PlainPartitions:
+    """Keeps the native range partitions that writes need.
+
+    TimescaleDB makes its chunks itself: the other storage modes take another class at this seam.
+
+    Parameters
+    ----------
+    pools : Pools
+        Where the partitions are made, each batch in a transaction of its own.
+    """
+
+    def __init__(self, pools: Pools) -> None:
+        self._pools = pools
+        self._known: set[tuple[Timeframe, int]] = set()
+
+    async def ensure(self, timeframe: Timeframe, time_us: npt.NDArray[np.int64]) -> None:
+        """Make the partitions that bars of these times need, where they are missing.
+
+        Parameters
+        ----------
+        timeframe : Timeframe
+            Stored; says which table.
+        time_us : int64[n]
+            Unix microseconds within the sane bounds of `timeframe`.
+        """
+        missing = [
+            start
+            for start in partition_starts(timeframe, time_us)
+            if (timeframe, start) not in self._known
+        ]
+        for first in range(0, len(missing), _MOST_PARTITIONS_A_TRANSACTION):
+            await self._make(timeframe, missing[first : first + _MOST_PARTITIONS_A_TRANSACTION])
+
+    def forget(self) -> None:
+        """Ask the database again: a partition that was there has been dropped."""
+        self._known.clear()
+
+    async def _make(self, timeframe: Timeframe, starts: Sequence[int]) -> None:
+        parameters = [bar_table_label(timeframe), time_array(np.array(starts, np.int64))]
+        async with self._pools.query() as connection, connection.transaction():
+            await connection.execute(_ENSURE, parameters)
+        self._known.update((timeframe, start) for start in starts)

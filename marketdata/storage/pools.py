@@ -1,0 +1,190 @@
+"""Connection pools: one for queries and writes, one for bulk reads."""
+
+import select
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import make_conninfo
+from psycopg_pool import AsyncConnectionPool
+
+from marketdata.storage.parameters import ArrayParameter, ArrayParameterDumper
+from marketdata.storage.translate import translated
+
+Connection = AsyncConnection[tuple[Any, ...]]
+
+# While the database is known to be down a call must not wait out the whole pool timeout to say so;
+# one second still bridges the restart of an embedded server.
+_TIMEOUT_WHILE_DOWN_SECONDS: Final = 1.0
+
+_SESSION: Final[Mapping[str, str]] = {
+    "timezone": "UTC",
+    # Acknowledged means on disk, whatever the server's default is.
+    "synchronous_commit": "on",
+    # Plans are made for the very bounds of a query: a generic plan of a bar query visits every
+    # partition (2,500 of them make it 100 times slower).
+    "plan_cache_mode": "force_custom_plan",
+    # Compiling costs more than any query of this service takes.
+    "jit": "off",
+    # A backend whose client died ends after a second; without it it runs on for ten.
+    "client_connection_check_interval": "1s",
+    # A writer that stops between two statements must not hold its stripes for long.
+    "idle_in_transaction_session_timeout": "30s",
+    "lock_timeout": "10s",
+}
+_QUERY_SESSION: Final = {**_SESSION, "statement_timeout": "30s"}
+# A bulk read ends by its client, its deadline or the drain, so this is only a last resort.
+_STREAM_SESSION: Final = {**_SESSION, "statement_timeout": "15min"}
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseAddress:
+    """Where the database is and who asks; its text hides the password."""
+
+    host: str
+    port: int
+    database: str
+    user: str
+    password: str = field(repr=False)
+
+    def conninfo(self) -> str:
+        """Write the address as libpq's connection string; it holds the password."""
+        return make_conninfo(
+            host=self.host,
+            port=self.port,
+            dbname=self.database,
+            user=self.user,
+            password=self.password,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """Bounds of the pools.
+
+    Attributes
+    ----------
+    size, overflow : int
+        Connections of the query pool that are always open, and how many more may be.
+    stream_size : int
+        Most bulk reads at a time; each holds a connection and a thread.
+    timeout_seconds : float
+        How long a call waits for a free connection.
+    recycle_seconds : float
+        How old a connection may become.
+    """
+
+    size: int = 10
+    overflow: int = 20
+    stream_size: int = 40
+    timeout_seconds: float = 30.0
+    recycle_seconds: float = 3600.0
+
+
+class Pools:
+    """The pools of a process; an async context manager that opens and closes them.
+
+    Parameters
+    ----------
+    address : callable returning DatabaseAddress
+        Asked at every new connection, since an embedded server can come back on another port.
+    limits : PoolLimits
+        Bounds.
+    """
+
+    def __init__(self, address: Callable[[], DatabaseAddress], limits: PoolLimits) -> None:
+        self._limits = limits
+        self._address = address
+        self._database_is_down = False
+        self._queries = self._pool(
+            "queries", _QUERY_SESSION, limits.size, limits.size + limits.overflow
+        )
+        self._streams = self._pool("streams", _STREAM_SESSION, 1, limits.stream_size)
+
+    def _pool(
+        self, name: str, session: Mapping[str, str], least: int, most: int
+    ) -> AsyncConnectionPool[Connection]:
+        options = " ".join(f"-c {setting}={value}" for setting, value in session.items())
+
+        async def conninfo() -> str:
+            return self._address().conninfo()
+
+        return AsyncConnectionPool(
+            conninfo,
+            # Every transaction is opened by name; a lone statement needs no COMMIT of its own.
+            kwargs={
+                "options": options,
+                "application_name": f"marketdata-{name}",
+                "autocommit": True,
+            },
+            connection_class=AsyncConnection[tuple[Any, ...]],
+            min_size=least,
+            max_size=most,
+            open=False,
+            name=name,
+            timeout=self._limits.timeout_seconds,
+            max_lifetime=self._limits.recycle_seconds,
+            configure=_configure,
+            check=_refuse_closed,
+            # Reconnect attempts double their distance; a few seconds keep recovery prompt.
+            reconnect_timeout=5.0,
+        )
+
+    async def __aenter__(self) -> Self:
+        """Open the pools; connections are made in the background."""
+        await self._queries.open()
+        await self._streams.open()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Close every connection."""
+        await self._streams.close()
+        await self._queries.close()
+
+    def report_database(self, *, is_down: bool) -> None:
+        """Tell whether the database is known to be down: calls then fail soon."""
+        self._database_is_down = is_down
+
+    @asynccontextmanager
+    async def query(self) -> AsyncIterator[Connection]:
+        """Borrow a connection for statements that end soon; psycopg's errors are translated."""
+        with translated():
+            async with self._queries.connection(self._timeout_seconds()) as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def stream(self) -> AsyncIterator[Connection]:
+        """Borrow a connection for one bulk read; psycopg's errors come out translated."""
+        with translated():
+            async with self._streams.connection(self._timeout_seconds()) as connection:
+                yield connection
+
+    def stats(self) -> dict[str, dict[str, int]]:
+        """Count connections and waiting calls per pool, under psycopg_pool's names."""
+        return {pool.name: pool.get_stats() for pool in (self._queries, self._streams)}
+
+    def _timeout_seconds(self) -> float:
+        if self._database_is_down:
+            return min(_TIMEOUT_WHILE_DOWN_SECONDS, self._limits.timeout_seconds)
+        return self._limits.timeout_seconds
+
+
+async def _configure(connection: Connection) -> None:
+    connection.adapters.register_dumper(ArrayParameter, ArrayParameterDumper)
+    # A handful of statements are used over and over: prepare them at once.
+    connection.prepare_threshold = 1
+
+
+async def _refuse_closed(connection: Connection) -> None:
+    """Refuse a connection whose server is gone, without asking it: its socket has something to say.
+
+    An idle connection is silent. A server that ended, or that announced it would, leaves bytes or
+    an end-of-file to read. psycopg's own check costs every call a round trip.
+    """
+    poll = select.poll()
+    poll.register(connection.pgconn.socket, select.POLLIN)
+    if poll.poll(0):
+        raise psycopg.OperationalError("the server closed this connection while it was idle")
