@@ -188,6 +188,11 @@ class BarFrame:
         return int(self.time_us.min()), int(self.time_us.max())
 
     @classmethod
+    def empty(cls, symbols: tuple[str, ...]) -> "BarFrame":
+        """Make a frame of no bars."""
+        return cls(symbols=symbols, time_us=np.empty(0, np.int64))
+
+    @classmethod
     def concatenate(cls, frames: Sequence["BarFrame"]) -> "BarFrame":
         """Join frames of the same dictionaries and columns, in order; at least one."""
         first = frames[0]

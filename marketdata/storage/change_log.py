@@ -75,6 +75,14 @@ class Change:
     bars: BarFrame | None = None
 
 
+async def new_write_id(connection: Connection) -> int:
+    """Take the write_id of a new write."""
+    cursor = await connection.execute("SELECT nextval('bar_write_id')")
+    row = await cursor.fetchone()
+    assert row is not None  # noqa: S101 -- nextval always answers
+    return int(row[0])
+
+
 async def append_change(connection: Connection, write_id: int, change: Change) -> None:
     """Append `change` to the log, within the transaction that makes it."""
     await connection.execute(_APPEND_WRITE, [write_id])

@@ -1,13 +1,13 @@
 """Connection pools: one for queries and writes, one for bulk reads."""
 
 import select
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, IsolationLevel
 from psycopg.conninfo import make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
@@ -100,12 +100,17 @@ class Pools:
         self._address = address
         self._database_is_down = False
         self._queries = self._pool(
-            "queries", _QUERY_SESSION, limits.size, limits.size + limits.overflow
+            "queries", _QUERY_SESSION, _configure, limits.size, limits.size + limits.overflow
         )
-        self._streams = self._pool("streams", _STREAM_SESSION, 1, limits.stream_size)
+        self._streams = self._pool("streams", _STREAM_SESSION, _configure_stream, 1, limits.stream_size)
 
     def _pool(
-        self, name: str, session: Mapping[str, str], least: int, most: int
+        self,
+        name: str,
+        session: Mapping[str, str],
+        configure: Callable[[Connection], Awaitable[None]],
+        least: int,
+        most: int,
     ) -> AsyncConnectionPool[Connection]:
         options = " ".join(f"-c {setting}={value}" for setting, value in session.items())
 
@@ -127,7 +132,7 @@ class Pools:
             name=name,
             timeout=self._limits.timeout_seconds,
             max_lifetime=self._limits.recycle_seconds,
-            configure=_configure,
+            configure=configure,
             check=_refuse_closed,
             # Reconnect attempts double their distance; a few seconds keep recovery prompt.
             reconnect_timeout=5.0,
@@ -176,6 +181,13 @@ async def _configure(connection: Connection) -> None:
     connection.adapters.register_dumper(ArrayParameter, ArrayParameterDumper)
     # A handful of statements are used over and over: prepare them at once.
     connection.prepare_threshold = 1
+
+
+async def _configure_stream(connection: Connection) -> None:
+    await _configure(connection)
+    # All of one answer comes from one snapshot, and nothing is written while it is read.
+    await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
+    await connection.set_read_only(True)
 
 
 async def _refuse_closed(connection: Connection) -> None:

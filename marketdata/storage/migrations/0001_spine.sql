@@ -32,6 +32,7 @@ CREATE TABLE symbol_validity (
 COMMENT ON TABLE symbol_validity IS
     'Session dates [valid_from, valid_to) during which symbol named symbol_id; null is unbounded.';
 CREATE UNIQUE INDEX symbol_validity_open ON symbol_validity (symbol) WHERE valid_to IS NULL;
+CREATE INDEX symbol_validity_symbol ON symbol_validity (symbol, valid_to);
 CREATE INDEX symbol_validity_symbol_id ON symbol_validity (symbol_id);
 
 CREATE TABLE market_feed (
