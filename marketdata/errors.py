@@ -156,19 +156,37 @@ class ResourceExhaustedError(ServiceError):
     reason = "RESOURCE_EXHAUSTED"
 
 
-class DatabaseUnavailableError(ServiceError):
+class ServiceUnavailableError(ServiceError):
+    """The service cannot answer at the moment; the same call can succeed later."""
+
+    reason = "UNAVAILABLE"
+
+
+class DatabaseUnavailableError(ServiceUnavailableError):
     """The database cannot be reached or is restarting; nothing was acknowledged."""
 
     reason = "DATABASE_UNAVAILABLE"
 
 
-class ServerDrainingError(ServiceError):
+class ServerDrainingError(ServiceUnavailableError):
     """The server is shutting down; another one, or the same one restarted, can answer."""
 
     reason = "SERVER_DRAINING"
 
 
-class QueryTimeoutError(ServiceError):
+class DeadlineExceededError(ServiceError):
+    """The call did not end within the time that its caller gave it."""
+
+    reason = "DEADLINE_EXCEEDED"
+
+
+class CallCancelledError(ServiceError):
+    """The call was cancelled before it ended."""
+
+    reason = "CANCELLED"
+
+
+class QueryTimeoutError(DeadlineExceededError):
     """The database did not finish within the time that the call allows."""
 
     reason = "QUERY_TIMEOUT"
@@ -184,6 +202,12 @@ class StorageFullError(ServiceError):
     """The database has no space left; nothing was acknowledged."""
 
     reason = "STORAGE_FULL"
+
+
+class UnexpectedStatusError(ServiceError):
+    """The service, or something between, answered with a status that this release does not know."""
+
+    reason = "UNEXPECTED_STATUS"
 
 
 class InternalError(ServiceError):

@@ -9,10 +9,12 @@ from typing import Final
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.conninfo import make_conninfo
 
 from marketdata.errors import MigrationError
+from marketdata.storage.address import Address
 from marketdata.storage.modes import StorageMode
-from marketdata.storage.pools import Connection, DatabaseAddress
+from marketdata.storage.pools import Connection
 from marketdata.storage.translate import translated
 
 # Any constant of this service's own: two migrators at once take turns on it.
@@ -95,12 +97,12 @@ async def pending(connection: Connection, known: Sequence[Migration]) -> list[Mi
     return [migration for migration in known if migration.number not in applied]
 
 
-async def migrate(address: DatabaseAddress, mode: StorageMode) -> list[Migration]:
+async def migrate(address: Address, mode: StorageMode) -> list[Migration]:
     """Bring the schema to this release, each migration in its own transaction.
 
     Parameters
     ----------
-    address : DatabaseAddress
+    address : Address
         The database, asked by a role that owns the schema or may create it.
     mode : StorageMode
         Which variant of the tables.
@@ -120,7 +122,7 @@ async def migrate(address: DatabaseAddress, mode: StorageMode) -> list[Migration
     with translated():
         # A connection of its own, outside of the pools: DDL runs unprepared, and may wait for locks.
         connection = await AsyncConnection.connect(
-            address.conninfo(),
+            make_conninfo(**address.connection_parameters()),
             autocommit=True,
             prepare_threshold=None,
             options="-c timezone=UTC -c client_min_messages=warning",

@@ -3,7 +3,7 @@
 import select
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import psycopg
@@ -11,6 +11,7 @@ from psycopg import AsyncConnection, IsolationLevel
 from psycopg.conninfo import make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
+from marketdata.storage.address import Address
 from marketdata.storage.parameters import ArrayParameter, ArrayParameterDumper
 from marketdata.storage.translate import translated
 
@@ -41,27 +42,6 @@ _STREAM_SESSION: Final = {**_SESSION, "statement_timeout": "15min"}
 
 
 @dataclass(frozen=True, slots=True)
-class DatabaseAddress:
-    """Where the database is and who asks; its text hides the password."""
-
-    host: str
-    port: int
-    database: str
-    user: str
-    password: str = field(repr=False)
-
-    def conninfo(self) -> str:
-        """Write the address as libpq's connection string; it holds the password."""
-        return make_conninfo(
-            host=self.host,
-            port=self.port,
-            dbname=self.database,
-            user=self.user,
-            password=self.password,
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class PoolLimits:
     """Bounds of the pools.
 
@@ -89,13 +69,13 @@ class Pools:
 
     Parameters
     ----------
-    address : callable returning DatabaseAddress
+    address : callable returning Address
         Asked at every new connection, since an embedded server can come back on another port.
     limits : PoolLimits
         Bounds.
     """
 
-    def __init__(self, address: Callable[[], DatabaseAddress], limits: PoolLimits) -> None:
+    def __init__(self, address: Callable[[], Address], limits: PoolLimits) -> None:
         self._limits = limits
         self._address = address
         self._database_is_down = False
@@ -115,7 +95,7 @@ class Pools:
         options = " ".join(f"-c {setting}={value}" for setting, value in session.items())
 
         async def conninfo() -> str:
-            return self._address().conninfo()
+            return make_conninfo(**self._address().connection_parameters())
 
         return AsyncConnectionPool(
             conninfo,

@@ -1,0 +1,1 @@
+"""RPC: the server around the servicers."""

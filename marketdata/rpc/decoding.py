@@ -1,0 +1,65 @@
+"""Requests decoded under the error interceptor, and bulk answers passed through as they are.
+
+gRPC decodes before any handler runs and answers a failure with a text of its own. Here decoding is put
+off until the call runs, so that what cannot be decoded, or is too large, gets a typed error like
+everything else.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from marketdata.errors import MessageTooLargeError, UndecodableRequestError
+from marketdata.rpc.behaviour import Context, Continuation, Handler, behaviour_of, rebuild
+
+# What the contract's largest request needs twice over: 5,000 bars of all columns are 0.5 MB.
+MOST_REQUEST_BYTES: Final = 4 * 1024 * 1024
+# Beyond this gRPC itself refuses, with a text of its own, before the bytes are kept.
+MOST_RECEIVED_BYTES: Final = 4 * MOST_REQUEST_BYTES
+
+BULK_METHODS: Final = frozenset({"/bifrost.marketdata.v1.BarsService/StreamBars"})
+_OWN_METHODS: Final = "/bifrost."
+
+
+class DecodingInterceptor(grpc.aio.ServerInterceptor):
+    """Decodes requests inside the call and passes encoded answers of bulk methods through."""
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler | None:
+        """Replace the (de)serializers of our methods; the generated registration stays untouched."""
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or handler.request_streaming or not method.startswith(_OWN_METHODS):
+            return handler
+        inner, decode = behaviour_of(handler), handler.request_deserializer or bytes
+
+        async def behaviour(data: bytes, context: Context) -> Any:
+            return await inner(_decode(decode, data), context)
+
+        return rebuild(
+            handler,
+            behaviour,
+            request_deserializer=bytes,
+            response_serializer=_pass_bytes if method in BULK_METHODS else None,
+        )
+
+
+def _decode(decode: Callable[[bytes], Any], data: bytes) -> Any:
+    if len(data) > MOST_REQUEST_BYTES:
+        raise MessageTooLargeError(
+            f"the request has {len(data)} bytes and the most is {MOST_REQUEST_BYTES}; send it in parts",
+            metadata={"limit_bytes": str(MOST_REQUEST_BYTES)},
+        )
+    try:
+        return decode(data)
+    except DecodeError as error:
+        raise UndecodableRequestError(
+            "the request is not the message of this method; generate your client from its proto"
+        ) from error
+
+
+def _pass_bytes(message: Any) -> bytes:
+    return message if isinstance(message, bytes) else message.SerializeToString()

@@ -1,0 +1,1 @@
+"""Servicers: one module per gRPC service; they translate, call and translate back."""

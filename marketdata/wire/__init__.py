@@ -1,0 +1,1 @@
+"""Wire: between protobuf messages and the domain, both directions."""

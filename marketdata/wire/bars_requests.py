@@ -1,0 +1,221 @@
+"""Requests of BarsService that read, checked and turned into domain queries."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from bifrost.marketdata.v1 import bar_pb2, bars_service_pb2, timeframe_pb2
+
+from marketdata.domain.adjustment import Adjustment
+from marketdata.domain.bar_query import BarQuery
+from marketdata.domain.bars import ALL_COLUMNS, BarColumn
+from marketdata.domain.symbol import symbol_problem
+from marketdata.domain.time_range import TimeRange
+from marketdata.domain.timeframe import Timeframe
+from marketdata.wire.enums import ADJUSTMENT_FROM_PROTO, COLUMN_FROM_PROTO, TIMEFRAME_FROM_PROTO
+from marketdata.wire.page_token import parse_page_size, parse_page_token
+from marketdata.wire.times import parse_range
+from marketdata.wire.violations import Violations
+
+MOST_SYMBOLS: Final = 5_000
+
+_ASCENDING: Final = (bar_pb2.BAR_ORDER_UNSPECIFIED, bar_pb2.BAR_ORDER_SYMBOL_TIME)
+_DESCENDING: Final = bar_pb2.BAR_ORDER_SYMBOL_TIME_DESCENDING
+_UNSERVED_ORDERS: Final = (
+    bar_pb2.BAR_ORDER_TIME_SYMBOL,
+    bar_pb2.BAR_ORDER_TIME_SYMBOL_DESCENDING,
+)
+_POSITION_BYTES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class LatestBarRequest:
+    """GetLatestBar: which symbol, and of which timeframe; None for the finest."""
+
+    symbol: str
+    timeframe: Timeframe | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListBarsRequest:
+    """ListBars: the rest of the list from its page on, and how many bars the page takes."""
+
+    query: BarQuery
+    page_size: int
+
+
+def parse_get_latest_bar(request: bars_service_pb2.GetLatestBarRequest) -> LatestBarRequest:
+    """Check a GetLatestBarRequest.
+
+    Raises
+    ------
+    InvalidRequestError, NotSupportedError
+        With every violation.
+    """
+    violations = Violations()
+    check_symbol("symbol", request.symbol, violations)
+    timeframe = None
+    if request.timeframe != timeframe_pb2.TIMEFRAME_UNSPECIFIED:
+        timeframe = parse_timeframe("timeframe", request.timeframe, violations)
+    violations.raise_any()
+    return LatestBarRequest(request.symbol, timeframe)
+
+
+def parse_list_bars(request: bars_service_pb2.ListBarsRequest, now_us: int) -> ListBarsRequest:
+    """Check a ListBarsRequest.
+
+    Parameters
+    ----------
+    now_us : int
+        Unix microseconds: the end of a range that has none.
+
+    Raises
+    ------
+    InvalidRequestError, NotSupportedError
+        With every violation.
+    """
+    violations = Violations()
+    check_symbol("symbol", request.symbol, violations)
+    _check_adjustment(request.adjustment, violations)
+    query = BarQuery(
+        symbols=(request.symbol,),
+        timeframe=parse_timeframe("timeframe", request.timeframe, violations),
+        range=TimeRange(0, 0),
+        descending=_parse_descending(request.order, violations),
+    )
+    query = replace(query, range=_parse_range(request, query.timeframe, now_us, violations))
+    page_size = parse_page_size(request.page_size, violations)
+    position = parse_page_token(request, violations)
+    violations.raise_any()
+    return ListBarsRequest(_behind(query, position), page_size)
+
+
+def page_position(time_us: int) -> bytes:
+    """Encode the time of a page's last bar, for the token of the next page."""
+    return time_us.to_bytes(_POSITION_BYTES, "big", signed=True)
+
+
+def parse_stream_bars(request: bars_service_pb2.StreamBarsRequest, now_us: int) -> BarQuery:
+    """Check a StreamBarsRequest.
+
+    Parameters
+    ----------
+    now_us : int
+        Unix microseconds: the end of a range that has none.
+
+    Raises
+    ------
+    InvalidRequestError, NotSupportedError
+        With every violation.
+    """
+    violations = Violations()
+    _check_symbols(request.symbols, violations)
+    _check_adjustment(request.adjustment, violations)
+    if request.limit < 0:
+        violations.add("limit", "NEGATIVE", "is negative; leave it out for all bars")
+    timeframe = parse_timeframe("timeframe", request.timeframe, violations)
+    query = BarQuery(
+        symbols=tuple(request.symbols),
+        timeframe=timeframe,
+        range=_parse_range(request, timeframe, now_us, violations),
+        limit=request.limit or None,
+        descending=_parse_descending(request.order, violations),
+        columns=_parse_columns(request.columns, violations),
+    )
+    violations.raise_any()
+    return query
+
+
+def check_symbol(field: str, symbol: str, violations: Violations) -> None:
+    """Note what is wrong with the text of a symbol."""
+    problem = symbol_problem(symbol)
+    if problem is not None:
+        violations.add(field, "MALFORMED_SYMBOL" if symbol else "REQUIRED", problem)
+
+
+def parse_timeframe(
+    field: str, timeframe: timeframe_pb2.Timeframe.ValueType, violations: Violations
+) -> Timeframe:
+    """Read a timeframe that is stored; a stand-in where there are violations."""
+    parsed = TIMEFRAME_FROM_PROTO.get(timeframe)
+    stored = ", ".join(t.value for t in Timeframe if t.is_stored)
+    if parsed is None:
+        reason = "UNKNOWN_TIMEFRAME" if timeframe else "REQUIRED"
+        problem = f"{timeframe} is no timeframe" if timeframe else "is not set"
+        violations.add(field, reason, f"{problem}; send one of {stored}")
+    elif not parsed.is_stored:
+        problem = f"{parsed.value} bars are not served yet; ask for one of {stored}"
+        violations.not_supported(field, problem)
+    return parsed or Timeframe.DAY_1
+
+
+def _parse_range(
+    request: bars_service_pb2.ListBarsRequest | bars_service_pb2.StreamBarsRequest,
+    timeframe: Timeframe,
+    now_us: int,
+    violations: Violations,
+) -> TimeRange:
+    start = request.start_time if request.HasField("start_time") else None
+    end = request.end_time if request.HasField("end_time") else None
+    return parse_range(start, end, timeframe, now_us, violations)
+
+
+def _behind(query: BarQuery, position: bytes | None) -> BarQuery:
+    if position is None:
+        return query
+    time_us = int.from_bytes(position[:_POSITION_BYTES], "big", signed=True)
+    start_us, end_us = query.range.start_us, query.range.end_us
+    if query.descending:
+        rest = TimeRange(start_us, max(start_us, min(end_us, time_us)))
+    else:
+        rest = TimeRange(min(end_us, max(start_us, time_us + 1)), end_us)
+    return replace(query, range=rest)
+
+
+def _check_symbols(symbols: Sequence[str], violations: Violations) -> None:
+    if not symbols:
+        violations.add("symbols", "REQUIRED", "is empty; send 1 to 5,000 tickers")
+    if len(symbols) > MOST_SYMBOLS:
+        problem = f"has {len(symbols)} entries; the most is {MOST_SYMBOLS}: send them in parts"
+        violations.add("symbols", "TOO_MANY", problem)
+        return
+    seen: dict[str, int] = {}
+    for position, symbol in enumerate(symbols):
+        check_symbol(f"symbols[{position}]", symbol, violations)
+        first = seen.setdefault(symbol, position)
+        if first != position:
+            problem = f"repeats symbols[{first}]; send each symbol once"
+            violations.add(f"symbols[{position}]", "DUPLICATE", problem)
+
+
+def _check_adjustment(adjustment: bar_pb2.Adjustment.ValueType, violations: Violations) -> None:
+    parsed = ADJUSTMENT_FROM_PROTO.get(adjustment)
+    if parsed is None:
+        problem = f"{adjustment} is no adjustment; leave it out for raw prices"
+        violations.add("adjustment", "UNKNOWN_ADJUSTMENT", problem)
+    elif parsed is not Adjustment.RAW:
+        problem = "only ADJUSTMENT_RAW is served so far"
+        violations.not_supported("adjustment", problem)
+
+
+def _parse_descending(order: bar_pb2.BarOrder.ValueType, violations: Violations) -> bool:
+    if order in _UNSERVED_ORDERS:
+        problem = "orders by time first are not served yet; ask for BAR_ORDER_SYMBOL_TIME"
+        violations.not_supported("order", problem)
+    elif order not in _ASCENDING and order != _DESCENDING:
+        problem = f"{order} is no order; leave it out for BAR_ORDER_SYMBOL_TIME"
+        violations.add("order", "UNKNOWN_ORDER", problem)
+    return order == _DESCENDING
+
+
+def _parse_columns(
+    columns: Sequence[bar_pb2.BarColumn.ValueType], violations: Violations
+) -> frozenset[BarColumn]:
+    for position, column in enumerate(columns):
+        if column not in COLUMN_FROM_PROTO:
+            problem = f"{column} is no column; leave columns out for all"
+            violations.add(f"columns[{position}]", "UNKNOWN_COLUMN", problem)
+    if not columns:
+        return ALL_COLUMNS
+    asked = {COLUMN_FROM_PROTO[column] for column in columns if column in COLUMN_FROM_PROTO}
+    return frozenset(asked | {BarColumn.TIME})

@@ -1,0 +1,108 @@
+"""Answers of BarsService that read: rows for people, and the parts of a stream."""
+
+from typing import Final
+
+import numpy as np
+from bifrost.marketdata.v1 import bar_pb2, bars_service_pb2
+
+from marketdata.domain.adjustment import Adjustment
+from marketdata.domain.bar_query import BarQuery
+from marketdata.domain.bars import MISSING_TRADE_COUNT, BarFlag, BarFrame
+from marketdata.domain.time_range import session_date
+from marketdata.domain.timeframe import Timeframe
+from marketdata.wire.bar_batch import encode_batch
+from marketdata.wire.enums import ADJUSTMENT_TO_PROTO, TIMEFRAME_TO_PROTO
+from marketdata.wire.protobuf_format import embed
+from marketdata.wire.times import to_timestamp
+
+_BATCH_NUMBER: Final = bars_service_pb2.StreamBarsResponse.DESCRIPTOR.fields_by_name["batch"].number
+
+
+def to_proto_bars(frame: BarFrame, timeframe: Timeframe, currency: str) -> list[bar_pb2.Bar]:
+    """Turn a page of one symbol's bars into rows; all columns present.
+
+    It loops per bar: a page has 1,000 at the most, and is read by a person.
+    """
+    return [_to_proto_bar(frame, row, timeframe, currency) for row in range(len(frame))]
+
+
+def _to_proto_bar(frame: BarFrame, row: int, timeframe: Timeframe, currency: str) -> bar_pb2.Bar:
+    time_us, flags = int(frame.time_us[row]), int(frame.flags[row])
+    bar = bar_pb2.Bar(
+        symbol=frame.symbols[0],
+        timeframe=TIMEFRAME_TO_PROTO[timeframe],
+        time=to_timestamp(time_us),
+        open=frame.open[row],
+        high=frame.high[row],
+        low=frame.low[row],
+        close=frame.close[row],
+        volume=frame.volume[row],
+        currency=currency,
+        feed=frame.feeds[int(frame.feed[row])],
+        is_final=bool(flags & BarFlag.FINAL),
+        revision=int(frame.revision[row]),
+        derived=bool(flags & BarFlag.DERIVED),
+    )
+    if timeframe is Timeframe.DAY_1:
+        bar.session_date = session_date(time_us).isoformat()
+    if not np.isnan(frame.vwap[row]):
+        bar.vwap = frame.vwap[row]
+    if frame.trade_count[row] != MISSING_TRADE_COUNT:
+        bar.trade_count = int(frame.trade_count[row])
+    return bar
+
+
+def encode_stream_header(
+    query: BarQuery, unresolved: tuple[str, ...], seq: int, read_time_us: int
+) -> bytes:
+    """Encode the first message of a stream.
+
+    Parameters
+    ----------
+    query : BarQuery
+        As it is applied.
+    unresolved : tuple of str
+        Symbols that name nothing known.
+    seq : int
+        Position of the snapshot in the change log.
+    read_time_us : int
+        When the snapshot was taken, Unix microseconds.
+    """
+    header = bars_service_pb2.StreamBarsHeader(
+        timeframe=TIMEFRAME_TO_PROTO[query.timeframe],
+        source_timeframe=TIMEFRAME_TO_PROTO[query.timeframe],
+        adjustment=bar_pb2.ADJUSTMENT_RAW,
+        order=bar_pb2.BAR_ORDER_SYMBOL_TIME_DESCENDING
+        if query.descending
+        else bar_pb2.BAR_ORDER_SYMBOL_TIME,
+        start_time=to_timestamp(query.range.start_us),
+        end_time=to_timestamp(query.range.end_us),
+        unresolved_symbols=unresolved,
+        read_time=to_timestamp(read_time_us),
+        snapshot_seq=seq,
+    )
+    return bars_service_pb2.StreamBarsResponse(header=header).SerializeToString()
+
+
+def encode_stream_batch(frame: BarFrame, timeframe: Timeframe, adjustment: Adjustment) -> bytes:
+    """Encode some bars of a stream, columns as they stand in memory."""
+    return embed(_BATCH_NUMBER, encode_batch(frame, timeframe, adjustment))
+
+
+def encode_stream_trailer(rows: int) -> bytes:
+    """Encode the last message of a stream that sent its whole range."""
+    trailer = bars_service_pb2.StreamBarsTrailer(rows=rows, complete=True)
+    return bars_service_pb2.StreamBarsResponse(trailer=trailer).SerializeToString()
+
+
+def to_list_response(
+    bars: list[bar_pb2.Bar], next_page_token: str, timeframe: Timeframe, read_time_us: int
+) -> bars_service_pb2.ListBarsResponse:
+    """Make the answer of ListBars."""
+    return bars_service_pb2.ListBarsResponse(
+        bars=bars,
+        next_page_token=next_page_token,
+        adjustment=ADJUSTMENT_TO_PROTO[Adjustment.RAW],
+        source_timeframe=TIMEFRAME_TO_PROTO[timeframe],
+        read_time=to_timestamp(read_time_us),
+    )

@@ -1,0 +1,66 @@
+"""Enums of the contract and of the domain, both directions."""
+
+from typing import Final
+
+from bifrost.marketdata.v1 import bar_pb2, symbol_pb2, timeframe_pb2
+
+from marketdata.domain.adjustment import Adjustment
+from marketdata.domain.bars import BarColumn
+from marketdata.domain.symbol import AssetClass, SymbolStatus
+from marketdata.domain.timeframe import Timeframe
+
+TIMEFRAME_TO_PROTO: Final = {
+    Timeframe.MINUTE_1: timeframe_pb2.TIMEFRAME_1_MINUTE,
+    Timeframe.MINUTES_5: timeframe_pb2.TIMEFRAME_5_MINUTES,
+    Timeframe.MINUTES_15: timeframe_pb2.TIMEFRAME_15_MINUTES,
+    Timeframe.HOUR_1: timeframe_pb2.TIMEFRAME_1_HOUR,
+    Timeframe.DAY_1: timeframe_pb2.TIMEFRAME_1_DAY,
+}
+TIMEFRAME_FROM_PROTO: Final = {proto: domain for domain, proto in TIMEFRAME_TO_PROTO.items()}
+
+ADJUSTMENT_TO_PROTO: Final = {
+    Adjustment.RAW: bar_pb2.ADJUSTMENT_RAW,
+    Adjustment.SPLIT: bar_pb2.ADJUSTMENT_SPLIT,
+    Adjustment.DIVIDEND: bar_pb2.ADJUSTMENT_DIVIDEND,
+    Adjustment.ALL: bar_pb2.ADJUSTMENT_ALL,
+}
+ADJUSTMENT_FROM_PROTO: Final = {
+    bar_pb2.ADJUSTMENT_UNSPECIFIED: Adjustment.RAW,
+    **{proto: domain for domain, proto in ADJUSTMENT_TO_PROTO.items()},
+}
+
+COLUMN_FROM_PROTO: Final = {
+    bar_pb2.BAR_COLUMN_OPEN: BarColumn.OPEN,
+    bar_pb2.BAR_COLUMN_HIGH: BarColumn.HIGH,
+    bar_pb2.BAR_COLUMN_LOW: BarColumn.LOW,
+    bar_pb2.BAR_COLUMN_CLOSE: BarColumn.CLOSE,
+    bar_pb2.BAR_COLUMN_VOLUME: BarColumn.VOLUME,
+    bar_pb2.BAR_COLUMN_VWAP: BarColumn.VWAP,
+    bar_pb2.BAR_COLUMN_TRADE_COUNT: BarColumn.TRADE_COUNT,
+    bar_pb2.BAR_COLUMN_FLAGS: BarColumn.FLAGS,
+    bar_pb2.BAR_COLUMN_REVISION: BarColumn.REVISION,
+    bar_pb2.BAR_COLUMN_FEED: BarColumn.FEED,
+}
+COLUMN_TO_PROTO: Final = {domain: proto for proto, domain in COLUMN_FROM_PROTO.items()}
+
+ASSET_CLASS_TO_PROTO: Final = {
+    AssetClass.EQUITY: symbol_pb2.ASSET_CLASS_EQUITY,
+    AssetClass.ETF: symbol_pb2.ASSET_CLASS_ETF,
+    AssetClass.INDEX: symbol_pb2.ASSET_CLASS_INDEX,
+    AssetClass.FUTURE: symbol_pb2.ASSET_CLASS_FUTURE,
+    AssetClass.FX: symbol_pb2.ASSET_CLASS_FX,
+    AssetClass.CRYPTO: symbol_pb2.ASSET_CLASS_CRYPTO,
+}
+ASSET_CLASS_FROM_PROTO: Final = {
+    symbol_pb2.ASSET_CLASS_UNSPECIFIED: AssetClass.EQUITY,
+    **{proto: domain for domain, proto in ASSET_CLASS_TO_PROTO.items()},
+}
+
+STATUS_TO_PROTO: Final = {
+    SymbolStatus.ACTIVE: symbol_pb2.SYMBOL_STATUS_ACTIVE,
+    SymbolStatus.DELISTED: symbol_pb2.SYMBOL_STATUS_DELISTED,
+}
+STATUS_FROM_PROTO: Final = {
+    symbol_pb2.SYMBOL_STATUS_UNSPECIFIED: SymbolStatus.ACTIVE,
+    **{proto: domain for domain, proto in STATUS_TO_PROTO.items()},
+}

@@ -1,0 +1,36 @@
+"""Collects everything that is wrong with a request, to report it all at once."""
+
+from marketdata.errors import FieldViolation, InvalidRequestError, NotSupportedError
+
+NOT_SUPPORTED = "NOT_SUPPORTED"
+
+
+class Violations:
+    """The violations of one request."""
+
+    def __init__(self) -> None:
+        self._found: list[FieldViolation] = []
+
+    def add(self, field: str, reason: str, description: str) -> None:
+        """Note that `field` (a proto path) breaks a rule; see `FieldViolation`."""
+        self._found.append(FieldViolation(field, reason, description))
+
+    def not_supported(self, field: str, description: str) -> None:
+        """Note that `field` asks for something that the contract names and nothing serves yet."""
+        self.add(field, NOT_SUPPORTED, description)
+
+    def raise_any(self) -> None:
+        """Raise for what was noted, if anything.
+
+        Raises
+        ------
+        NotSupportedError
+            Only things that are not served yet.
+        InvalidRequestError
+            Anything else.
+        """
+        if not self._found:
+            return
+        only_unserved = all(violation.reason == NOT_SUPPORTED for violation in self._found)
+        error = NotSupportedError if only_unserved else InvalidRequestError
+        raise error(violations=self._found)
