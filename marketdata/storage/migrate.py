@@ -122,7 +122,7 @@ async def migrate(address: Address, mode: StorageMode) -> list[Migration]:
     with translated():
         # A connection of its own, outside of the pools: DDL runs unprepared, and may wait for locks.
         connection = await AsyncConnection.connect(
-            make_conninfo(**address.connection_parameters()),
+            make_conninfo("", **address.connection_parameters()),
             autocommit=True,
             prepare_threshold=None,
             options="-c timezone=UTC -c client_min_messages=warning",

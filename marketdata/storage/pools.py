@@ -95,7 +95,7 @@ class Pools:
         options = " ".join(f"-c {setting}={value}" for setting, value in session.items())
 
         async def conninfo() -> str:
-            return make_conninfo(**self._address().connection_parameters())
+            return make_conninfo("", **self._address().connection_parameters())
 
         return AsyncConnectionPool(
             conninfo,
