@@ -143,11 +143,13 @@ def _order_findings(frame: BarFrame) -> Iterator[_Finding]:
     index = frame.row_symbol_index()
     rows = np.argsort(index, kind="stable")
     same_symbol = index[rows][1:] == index[rows][:-1]
-    step = np.diff(frame.time_us[rows])
+    # Compared, not subtracted: next to a time that is out of all bounds a difference overflows and
+    # blames the good bar.
+    time_us = frame.time_us[rows]
     duplicate = np.zeros(len(frame), np.bool_)
     unsorted = np.zeros(len(frame), np.bool_)
-    duplicate[rows[1:]] = same_symbol & (step == 0)
-    unsorted[rows[1:]] = same_symbol & (step < 0)
+    duplicate[rows[1:]] = same_symbol & (time_us[1:] == time_us[:-1])
+    unsorted[rows[1:]] = same_symbol & (time_us[1:] < time_us[:-1])
     yield "DUPLICATE_TIME", BarColumn.TIME, duplicate, "repeats the time of the bar before it"
     yield (
         "TIME_NOT_ASCENDING",

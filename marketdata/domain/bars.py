@@ -137,8 +137,9 @@ class BarFrame:
             if array.dtype != dtype or array.ndim != 1 or array.shape[0] not in (0, n):
                 msg = f"{column.value}: {array.dtype}{array.shape}, expected {dtype}({n},)"
                 raise ValueError(msg)
-        if self.symbol_index.shape[0] not in (0, n):
-            msg = f"symbol_index: {self.symbol_index.shape}, expected (0,) or ({n},)"
+        index = self.symbol_index
+        if index.dtype != np.int32 or index.ndim != 1 or index.shape[0] not in (0, n):
+            msg = f"symbol_index: {index.dtype}{index.shape}, expected int32(0,) or int32({n},)"
             raise ValueError(msg)
 
     def __len__(self) -> int:

@@ -1,11 +1,16 @@
-"""How many calls run at a time: streams and short calls apart, so that neither starves the other."""
+"""Which calls run: bounded in number while serving, ended in order while draining.
 
+Streams and short calls have limits of their own, so that neither starves the other. What is beyond a
+limit is refused at once, instead of queueing past its deadline.
+"""
+
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from marketdata.errors import ResourceExhaustedError
+from marketdata.errors import ResourceExhaustedError, ServerDrainingError
 from marketdata.rpc.behaviour import Call, CallInterceptor, Context
 
 # Health must answer while everything else is refused.
@@ -30,7 +35,7 @@ class AdmissionLimits:
 
 
 class AdmissionInterceptor(CallInterceptor):
-    """Refuses calls beyond the limits at once, instead of letting them queue past their deadlines.
+    """Admits calls, knows the running ones, and ends them when the server drains.
 
     Parameters
     ----------
@@ -41,16 +46,35 @@ class AdmissionInterceptor(CallInterceptor):
     def __init__(self, limits: AdmissionLimits) -> None:
         self._limits = {True: limits.streams, False: limits.calls}
         self._running = {True: 0, False: 0}
+        self._admitted_tasks: set[asyncio.Task[Any]] = set()
+        self._watch_tasks: set[asyncio.Task[Any]] = set()
+        self._is_draining = False
 
     def around(self, call: Call, request: Any, context: Context) -> AbstractAsyncContextManager[Any]:  # noqa: ARG002
         """Count the call while it runs."""
+        if call.method.startswith(_ALWAYS_ADMITTED):
+            return _tracked(self._watch_tasks)
         return self._admitted(call)
+
+    async def drain(self, seconds: float) -> None:
+        """Refuse new calls, give running ones `seconds` to end, and end those that have not.
+
+        A call that is ended gets UNAVAILABLE from the error interceptor, which stands outside.
+        """
+        self._is_draining = True
+        if self._admitted_tasks:
+            await asyncio.wait(self._admitted_tasks, timeout=seconds)
+        # A health watch never ends by itself: it was not waited for.
+        for task in self._admitted_tasks | self._watch_tasks:
+            task.cancel()
 
     @asynccontextmanager
     async def _admitted(self, call: Call) -> AsyncIterator[None]:
-        if call.method.startswith(_ALWAYS_ADMITTED):
-            yield
-            return
+        if self._is_draining:
+            raise ServerDrainingError(
+                "the server is stopping; send the call again, to another one or in a moment",
+                retry_after_seconds=_RETRY_AFTER_SECONDS,
+            )
         limit = self._limits[call.is_stream]
         if self._running[call.is_stream] >= limit:
             kind = "streams" if call.is_stream else "calls"
@@ -61,6 +85,19 @@ class AdmissionInterceptor(CallInterceptor):
             )
         self._running[call.is_stream] += 1
         try:
-            yield
+            async with _tracked(self._admitted_tasks):
+                yield
         finally:
             self._running[call.is_stream] -= 1
+
+
+@asynccontextmanager
+async def _tracked(tasks: set[asyncio.Task[Any]]) -> AsyncIterator[None]:
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("a call runs outside of a task")
+    tasks.add(task)
+    try:
+        yield
+    finally:
+        tasks.discard(task)

@@ -5,6 +5,8 @@ off until the call runs, so that what cannot be decoded, or is too large, gets a
 everything else.
 """
 
+from __future__ import annotations  # gRPC's handler class is generic for type checkers only
+
 from collections.abc import Callable
 from typing import Any, Final
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from grpc_health.v1 import health, health_pb2
 
@@ -17,6 +17,14 @@ _PROBE_SECONDS: Final = 1.0
 _PROBE_TIMEOUT_SECONDS: Final = 2.0
 
 
+class Reporter(Protocol):
+    """Is told how the database is."""
+
+    def __call__(self, *, is_down: bool) -> None:
+        """Take note."""
+        ...
+
+
 class HealthMonitor:
     """Probes the database and tells gRPC's health service.
 
@@ -26,15 +34,15 @@ class HealthMonitor:
         Asks the database; raises ServiceError where it does not answer.
     services : sequence of str
         Full names of the services that need the database.
-    report : callable (bool)
-        Told at every probe whether the database is down.
+    report : callable
+        Told at every probe, as ``is_down``, whether the database is down.
     """
 
     def __init__(
         self,
         probe: Callable[[], Awaitable[None]],
         services: Sequence[str],
-        report: Callable[[bool], None],
+        report: Reporter,
     ) -> None:
         self.servicer = health.aio.HealthServicer()
         self._probe = probe
@@ -56,7 +64,7 @@ class HealthMonitor:
             is_up = True
         except (ServiceError, TimeoutError):
             is_up = False
-        self._report(not is_up)
+        self._report(is_down=not is_up)
         if is_up != self._was_up:
             log.log(logging.INFO if is_up else logging.ERROR, "database_health", extra={"up": is_up})
             self._was_up = is_up

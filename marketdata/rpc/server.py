@@ -19,7 +19,7 @@ from grpc_reflection.v1alpha import reflection
 
 from marketdata.errors import AddressInUseError
 from marketdata.rpc.access_log import AccessLogInterceptor
-from marketdata.rpc.admission import AdmissionInterceptor, AdmissionLimits
+from marketdata.rpc.admission import AdmissionInterceptor
 from marketdata.rpc.decoding import MOST_RECEIVED_BYTES, DecodingInterceptor
 from marketdata.rpc.error_mapping import ErrorInterceptor
 
@@ -51,20 +51,20 @@ class Services:
 
 
 def build_server(
-    services: Services, limits: AdmissionLimits, *, with_reflection: bool
+    services: Services, admission: AdmissionInterceptor, *, with_reflection: bool
 ) -> grpc.aio.Server:
     """Assemble a server that is not bound to a port yet.
 
     The interceptors' order, from the outside: the access log sees every call and its final code;
     errors become statuses; calls beyond the limits are refused; requests are decoded. Authentication
-    and metrics join between errors and limits.
+    and metrics join between errors and admission.
 
     Parameters
     ----------
     services : Services
         The servicers.
-    limits : AdmissionLimits
-        Most calls at a time.
+    admission : AdmissionInterceptor
+        Limits the calls, and drains them.
     with_reflection : bool
         Whether grpcurl may ask what there is to call.
     """
@@ -72,7 +72,7 @@ def build_server(
         interceptors=[
             AccessLogInterceptor(),
             ErrorInterceptor(),
-            AdmissionInterceptor(limits),
+            admission,
             DecodingInterceptor(),
         ],
         options=_OPTIONS,

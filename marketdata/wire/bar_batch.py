@@ -68,7 +68,7 @@ def encode_batch(frame: BarFrame, timeframe: Timeframe, adjustment: Adjustment) 
     return b"".join([small.SerializeToString(), *_packed(columns)])
 
 
-def decode_batch(data: bytes) -> tuple[BarFrame, bar_pb2.BarBatch]:
+def decode_batch(data: bytes | memoryview) -> tuple[BarFrame, bar_pb2.BarBatch]:
     """Decode the bytes of a BarBatch; each column is copied once, into an array of its own.
 
     Returns
@@ -88,7 +88,7 @@ def decode_batch(data: bytes) -> tuple[BarFrame, bar_pb2.BarBatch]:
     return frame_of(small, columns), small
 
 
-def split_batch(data: bytes) -> tuple[bar_pb2.BarBatch, dict[str, npt.NDArray[Any]]]:
+def split_batch(data: bytes | memoryview) -> tuple[bar_pb2.BarBatch, dict[str, npt.NDArray[Any]]]:
     """Separate the bytes of a BarBatch into its small fields and its columns.
 
     Returns
@@ -112,7 +112,7 @@ def split_batch(data: bytes) -> tuple[bar_pb2.BarBatch, dict[str, npt.NDArray[An
         elif wire_type == LENGTH_DELIMITED:
             parts.setdefault(name, []).append(view[value_start:end])
         else:  # a column that was not packed: legal and rare; protobuf itself packs it
-            message = bar_pb2.BarBatch.FromString(data)
+            message = bar_pb2.BarBatch.FromString(bytes(data))
             return split_batch(message.SerializeToString())
     return bar_pb2.BarBatch.FromString(bytes(small)), {
         name: _column(name, chunks) for name, chunks in parts.items()

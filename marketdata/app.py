@@ -1,0 +1,271 @@
+"""The composition root: what is made of what, and the order of start and stop."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+
+from marketdata.clock import SystemClock
+from marketdata.config import Settings
+from marketdata.ingestion.sample_import import SampleImport, SampleImporter
+from marketdata.providers.sample.source import fetch_sample_stocks
+from marketdata.rpc.admission import AdmissionInterceptor, AdmissionLimits
+from marketdata.rpc.health import HealthMonitor
+from marketdata.rpc.server import SERVICE_NAMES, Services, bind, build_server
+from marketdata.servicers.bars import BarsServicer
+from marketdata.servicers.symbols import SymbolServicer
+from marketdata.storage.actions import ActionStore
+from marketdata.storage.address import Address, DatabaseAddress
+from marketdata.storage.bar_reader import BarReader
+from marketdata.storage.commit import BarWriter
+from marketdata.storage.intake import BarIntake
+from marketdata.storage.latest import LatestBars
+from marketdata.storage.lifecycle import borrow_embedded, own_embedded
+from marketdata.storage.migrate import Migration, migrate, migrations, pending
+from marketdata.storage.modes import DatabaseFacts, StorageMode, probe
+from marketdata.storage.partitions import PlainPartitions
+from marketdata.storage.pools import PoolLimits, Pools
+from marketdata.storage.symbols import SymbolStore
+
+log = logging.getLogger(__name__)
+
+# A hot thread holds the interpreter for 5 ms by default, and the event loop waits for it; bulk reads
+# run in threads.
+_SWITCH_INTERVAL_SECONDS: Final = 0.0005
+# Streams that were ended get this long to send their status.
+_STOP_GRACE_SECONDS: Final = 1.0
+
+AddressOf = Callable[[], Address]
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Everything that reads and writes the database, over one set of pools."""
+
+    pools: Pools
+    symbols: SymbolStore
+    actions: ActionStore
+    reader: BarReader
+    latest: LatestBars
+    intake: BarIntake
+
+    @property
+    def sample(self) -> SampleImporter:
+        """The importer of the sample data."""
+        return SampleImporter(self.symbols, self.actions, self.intake)
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A service that has started.
+
+    Attributes
+    ----------
+    host, port : str, int
+        Where it serves.
+    facts : DatabaseFacts
+        What its database is.
+    has_bars : bool
+        Whether there is something to read.
+    """
+
+    host: str
+    port: int
+    facts: DatabaseFacts
+    has_bars: bool
+
+
+def build_stores(address: AddressOf, settings: Settings) -> Stores:
+    """Make the stores over pools that are not open yet."""
+    limits = PoolLimits(
+        size=settings.db_pool_size,
+        overflow=settings.db_max_overflow,
+        stream_size=settings.stream_pool_size,
+        timeout_seconds=settings.db_pool_timeout,
+        recycle_seconds=settings.db_pool_recycle,
+    )
+    pools = Pools(address, limits)
+    executor = ThreadPoolExecutor(settings.stream_pool_size, thread_name_prefix="bulk-read")
+    reader = BarReader(pools, executor)
+    return Stores(
+        pools=pools,
+        symbols=SymbolStore(pools),
+        actions=ActionStore(pools),
+        reader=reader,
+        latest=LatestBars(pools, reader),
+        intake=BarIntake(pools, BarWriter(pools, PlainPartitions(pools))),
+    )
+
+
+@contextlib.asynccontextmanager
+async def open_database(settings: Settings, command: str) -> AsyncIterator[AddressOf]:
+    """Open the configured database for a command: given, or the embedded one, borrowed.
+
+    Raises
+    ------
+    DataFolderInUseError, DatabaseSetupError
+        See `borrow_embedded`.
+    """
+    if settings.is_embedded:
+        async with borrow_embedded(settings.data_dir, settings.pg_bindir, command) as address:
+            yield address
+    else:
+        yield _given(settings)
+
+
+async def migrate_database(address: AddressOf) -> list[Migration]:
+    """Bring the schema to this release; see `migrate`."""
+    return await migrate(address(), StorageMode.PLAIN)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseReport:
+    """What `marketdata doctor` wants to know of a database.
+
+    Attributes
+    ----------
+    facts : DatabaseFacts
+        What it is.
+    pending : list of Migration
+        What this release still has to apply.
+    """
+
+    facts: DatabaseFacts
+    pending: list[Migration]
+
+
+async def examine_database(address: AddressOf, settings: Settings) -> DatabaseReport:
+    """Look into a database without changing it.
+
+    Raises
+    ------
+    DatabaseUnavailableError
+        It does not answer.
+    DatabaseSetupError, MigrationError
+        This release cannot use it.
+    """
+    stores = build_stores(address, settings)
+    # Known to be down until it answers: a question must not wait out the pool's timeout.
+    stores.pools.report_database(is_down=True)
+    async with stores.pools, stores.pools.query() as connection:
+        facts = await probe(connection)
+        return DatabaseReport(facts, await pending(connection, migrations(facts.mode)))
+
+
+@contextlib.asynccontextmanager
+async def open_stores(settings: Settings, command: str) -> AsyncIterator[Stores]:
+    """Open the database for a command, at this release's schema."""
+    async with open_database(settings, command) as address:
+        await migrate_database(address)
+        stores = build_stores(address, settings)
+        async with stores.pools:
+            yield stores
+
+
+async def serve(
+    settings: Settings,
+    *,
+    with_sample: bool,
+    on_sample: Callable[[SampleImport], None],
+    on_serving: Callable[[Serving], None],
+) -> None:
+    """Serve until SIGTERM or SIGINT, then drain.
+
+    Parameters
+    ----------
+    with_sample : bool
+        Whether an empty database gets the sample bars first.
+    on_sample, on_serving : callable
+        Told of each stock of the sample, and when the service answers.
+
+    Raises
+    ------
+    AddressInUseError, DataFolderInUseError, DatabaseSetupError, MigrationError
+        The service cannot start.
+    """
+    sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with contextlib.AsyncExitStack() as stack:
+        current: list[AddressOf] = []
+        stores = build_stores(lambda: current[0](), settings)  # noqa: PLW0108 -- it is filled below
+        frontend = _Frontend(stores, settings)
+        # The port first: what is taken should be said before a database is started for nothing.
+        port = bind(frontend.server, settings.host, settings.port)
+        current.append(await stack.enter_async_context(_service_database(settings)))
+        await migrate_database(current[0])
+        await stack.enter_async_context(stores.pools)
+        async with stores.pools.query() as connection:
+            facts = await probe(connection)
+        if with_sample and await stores.sample.is_empty():
+            await stores.sample.run(fetch_sample_stocks(), on_sample)
+        await frontend.start()
+        on_serving(Serving(settings.host, port, facts, not await stores.sample.is_empty()))
+        await stop.wait()
+        await frontend.drain(settings.drain_seconds)
+
+
+class _Frontend:
+    """The gRPC server with its health monitor."""
+
+    def __init__(self, stores: Stores, settings: Settings) -> None:
+        self._stores = stores
+        self._admission = AdmissionInterceptor(
+            AdmissionLimits(streams=settings.stream_pool_size, calls=settings.max_calls)
+        )
+        self._health = HealthMonitor(self._probe, SERVICE_NAMES, stores.pools.report_database)
+        services = Services(
+            symbols=SymbolServicer(stores.symbols),
+            bars=BarsServicer(stores.reader, stores.latest, stores.intake, SystemClock()),
+            health=self._health.servicer,
+        )
+        self.server: grpc.aio.Server = build_server(
+            services, self._admission, with_reflection=settings.reflection
+        )
+        self._monitor: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        await self._health.check()
+        await self.server.start()
+        self._monitor = asyncio.create_task(self._health.run(), name="health-monitor")
+
+    async def drain(self, seconds: float) -> None:
+        log.info("draining", extra={"seconds": seconds})
+        if self._monitor is not None:
+            self._monitor.cancel()
+        await self._health.drain()
+        await self._admission.drain(seconds)
+        await self.server.stop(_STOP_GRACE_SECONDS)
+        log.info("stopped")
+
+    async def _probe(self) -> None:
+        async with self._stores.pools.query() as connection:
+            await connection.execute("SELECT 1")
+
+
+@contextlib.asynccontextmanager
+async def _service_database(settings: Settings) -> AsyncIterator[AddressOf]:
+    if settings.is_embedded:
+        async with own_embedded(settings.data_dir, settings.pg_bindir) as address:
+            yield address
+    else:
+        yield _given(settings)
+
+
+def _given(settings: Settings) -> AddressOf:
+    address = DatabaseAddress(
+        host=settings.db_host or "",
+        port=settings.db_port,
+        database=settings.db_name,
+        user=settings.db_username or "",
+        password=settings.db_password.get_secret_value(),
+    )
+    return lambda: address

@@ -1,0 +1,7 @@
+"""Command line: what operators and engineers type."""
+
+import os
+
+# gRPC prepares for forks that go on running Python. This process only ever forks to start PostgreSQL,
+# and each such fork would print a warning. It must be set before grpc is imported.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")

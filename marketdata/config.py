@@ -1,0 +1,129 @@
+"""Settings: from the environment, typed, all problems at once."""
+
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from marketdata.errors import ConfigurationError
+
+DEFAULT_PORT: Final = 8001
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class Settings(BaseSettings):
+    """What an operator can set; ``.env.example`` lists everything with its default.
+
+    Without `DB_HOST` the service runs a PostgreSQL of its own in the data folder.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
+
+    db_host: str | None = Field(None, description="Host of PostgreSQL; empty: run an embedded one")
+    db_port: Annotated[int, Field(ge=1, le=65_535)] = Field(5432, description="Its port")
+    db_name: str = Field("marketdata", description="Database")
+    db_username: str | None = Field(None, description="Role; needed with DB_HOST")
+    db_password: SecretStr = Field(SecretStr(""), description="Its password")
+    db_pool_size: Annotated[int, Field(ge=1, le=1_000)] = Field(
+        10, description="Connections that are always open"
+    )
+    db_max_overflow: Annotated[int, Field(ge=0, le=1_000)] = Field(
+        20, description="How many more may be opened under load"
+    )
+    db_pool_timeout: Annotated[float, Field(gt=0, le=3_600)] = Field(
+        30.0, description="Seconds a call waits for a free connection"
+    )
+    db_pool_recycle: Annotated[float, Field(ge=1)] = Field(
+        3_600.0, description="Seconds after which a connection is replaced"
+    )
+
+    host: str = Field("127.0.0.1", validation_alias="MARKETDATA_HOST", description="Where to serve")
+    port: Port = Field(
+        DEFAULT_PORT,
+        validation_alias="MARKETDATA_PORT",
+        description="Its port; 0: any free one",
+    )
+    data_dir: Path | None = Field(
+        None,
+        validation_alias="MARKETDATA_DATA_DIR",
+        description="Folder of the embedded PostgreSQL; empty: one a user",
+    )
+    pg_bindir: Path | None = Field(
+        None,
+        validation_alias="MARKETDATA_PG_BINDIR",
+        description="Programs of another PostgreSQL >= 15 for the embedded server",
+    )
+    stream_pool_size: Annotated[int, Field(ge=1, le=500)] = Field(
+        40, validation_alias="MARKETDATA_STREAM_POOL_SIZE", description="Most bulk streams at a time"
+    )
+    max_calls: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        512, validation_alias="MARKETDATA_MAX_CALLS", description="Most other calls at a time"
+    )
+    reflection: bool = Field(
+        True,  # noqa: FBT003 -- a default, not an argument
+        validation_alias="MARKETDATA_REFLECTION",
+        description="Whether grpcurl may ask what there is to call",
+    )
+    drain_seconds: Annotated[float, Field(ge=0, le=3_600)] = Field(
+        10.0,
+        validation_alias="MARKETDATA_DRAIN_SECONDS",
+        description="How long running calls may go on after SIGTERM",
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", validation_alias="MARKETDATA_LOG_FORMAT", description="text for people, json else"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", validation_alias="MARKETDATA_LOG_LEVEL", description="Least severity that is logged"
+    )
+
+    @model_validator(mode="after")
+    def _know_who_asks(self) -> Self:
+        if self.db_host and not self.db_username:
+            raise ValueError("DB_USERNAME: is needed with DB_HOST")
+        return self
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the service runs a PostgreSQL of its own."""
+        return not self.db_host
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment, then from ``.env`` in the working folder.
+
+    Raises
+    ------
+    ConfigurationError
+        Lists every setting that is wrong; values are never shown, since they can be secrets.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = [_describe(dict(problem)) for problem in error.errors(include_input=False)]
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        raise ConfigurationError(
+            f"settings are wrong; mend them in the environment or in .env:\n{lines}"
+        ) from None
+
+
+def variable_names() -> list[str]:
+    """List the environment variables of all settings, in their order."""
+    return [_variable(name) for name in Settings.model_fields]
+
+
+def _variable(field_name: str) -> str:
+    alias = Settings.model_fields[field_name].validation_alias
+    if isinstance(alias, AliasChoices):
+        raise TypeError("a setting has one name")
+    return str(alias or field_name.upper())
+
+
+def _describe(problem: dict[str, object]) -> str:
+    location = problem["loc"]
+    name = str(location[0]) if isinstance(location, tuple) and location else ""
+    text = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{name.upper()}: {text}" if name else text

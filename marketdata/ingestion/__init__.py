@@ -1,0 +1,1 @@
+"""Ingestion: how bars come in."""
