@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from typing import Annotated, Final
 
 import typer
-from bifrost.marketdata.v1 import symbol_pb2
 
 from marketdata.cli.output import ERR, OUT, print_table
 from marketdata.client import MarketDataClient
 from marketdata.config import load_settings
 from marketdata.domain.bars import BarFrame
+from marketdata.domain.symbol import Symbol
 from marketdata.domain.time_range import from_unix_us
 from marketdata.domain.timeframe import Timeframe
 
@@ -77,7 +77,7 @@ async def _read_bars(
         return await client.bars(symbols, timeframe, _utc(start), _utc(end), limit=last)
 
 
-async def _read_symbols(address: str | None) -> list[symbol_pb2.Symbol]:
+async def _read_symbols(address: str | None) -> list[Symbol]:
     async with MarketDataClient(address or _own_address()) as client:
         return [symbol async for symbol in client.list_symbols()]
 
@@ -110,13 +110,13 @@ def _bar_rows(frame: BarFrame, timeframe: Timeframe) -> list[list[str]]:
     ]
 
 
-def _symbol_row(symbol: symbol_pb2.Symbol) -> list[str]:
+def _symbol_row(symbol: Symbol) -> list[str]:
     return [
         symbol.symbol,
         symbol.name,
         symbol.venue,
         symbol.currency,
-        symbol_pb2.AssetClass.Name(symbol.asset_class).removeprefix("ASSET_CLASS_").lower(),
-        symbol_pb2.SymbolStatus.Name(symbol.status).removeprefix("SYMBOL_STATUS_").lower(),
-        symbol.ipo_date,
+        symbol.asset_class.value,
+        symbol.status.value,
+        symbol.ipo_date.isoformat() if symbol.ipo_date else "",
     ]

@@ -5,18 +5,20 @@ from datetime import datetime
 from typing import Any, Final, Self
 
 import grpc
-from bifrost.marketdata.v1 import bars_service_pb2, symbol_pb2, symbol_service_pb2
+from bifrost.marketdata.v1 import bars_service_pb2, symbol_service_pb2
 from bifrost.marketdata.v1.bars_service_pb2_grpc import BarsServiceStub
 from bifrost.marketdata.v1.symbol_service_pb2_grpc import SymbolServiceStub
 
 from marketdata.client.calls import translated
 from marketdata.domain.bar_merge import merge_frames
 from marketdata.domain.bars import ALL_COLUMNS, BarColumn, BarFrame
+from marketdata.domain.symbol import NewSymbol, Symbol
 from marketdata.domain.time_range import to_unix_us
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import ServiceUnavailableError, SymbolNotFoundError
 from marketdata.wire.enums import COLUMN_TO_PROTO, TIMEFRAME_TO_PROTO
 from marketdata.wire.stream_parts import StreamPart, decode_stream_part
+from marketdata.wire.symbols import from_proto_symbol, to_proto_new_symbol
 from marketdata.wire.times import to_timestamp
 
 DEFAULT_ADDRESS: Final = "127.0.0.1:8001"
@@ -71,31 +73,31 @@ class MarketDataClient:
         """Close the channel."""
         await self._channel.close()
 
-    async def get_symbol(self, symbol: str) -> symbol_pb2.Symbol:
+    async def get_symbol(self, symbol: str) -> Symbol:
         """Get one symbol by its present or former ticker."""
         request = symbol_service_pb2.GetSymbolRequest(symbol=symbol)
         with translated():
             response = await self._symbols.GetSymbol(request, timeout=self._timeout_seconds)
-        return response.symbol
+        return from_proto_symbol(response.symbol)
 
-    async def list_symbols(self) -> AsyncIterator[symbol_pb2.Symbol]:
+    async def list_symbols(self) -> AsyncIterator[Symbol]:
         """Yield all symbols by ticker, page by page."""
         request = symbol_service_pb2.ListSymbolsRequest(page_size=1_000)
         while True:
             with translated():
                 page = await self._symbols.ListSymbols(request, timeout=self._timeout_seconds)
             for symbol in page.symbols:
-                yield symbol
+                yield from_proto_symbol(symbol)
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
 
-    async def create_symbol(self, symbol: symbol_pb2.Symbol) -> symbol_pb2.Symbol:
+    async def create_symbol(self, new: NewSymbol) -> Symbol:
         """Create a symbol; return it as stored."""
-        request = symbol_service_pb2.CreateSymbolRequest(symbol=symbol)
+        request = symbol_service_pb2.CreateSymbolRequest(symbol=to_proto_new_symbol(new))
         with translated():
             response = await self._symbols.CreateSymbol(request, timeout=self._timeout_seconds)
-        return response.symbol
+        return from_proto_symbol(response.symbol)
 
     async def bars(
         self,

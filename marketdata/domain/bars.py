@@ -195,8 +195,16 @@ class BarFrame:
 
     @classmethod
     def concatenate(cls, frames: Sequence["BarFrame"]) -> "BarFrame":
-        """Join frames of the same dictionaries and columns, in order; at least one."""
+        """Join frames of the same dictionaries and columns, in order; at least one.
+
+        Raises
+        ------
+        ValueError
+            The frames have different dictionaries: `merge_frames` joins those.
+        """
         first = frames[0]
+        if any(f.symbols != first.symbols or f.feeds != first.feeds for f in frames):
+            raise ValueError("frames of different dictionaries")
         joined: dict[str, Any] = {
             f.name: np.concatenate([getattr(frame, f.name) for frame in frames])
             for f in fields(cls)

@@ -10,8 +10,8 @@ from typing import Final
 from marketdata.domain.time_range import TimeRange
 
 MAX_SYMBOL_LENGTH: Final = 20
-# Upper case letters and digits; a class or series after one dot or hyphen (BRK.B, BTC-USD);
-# a leading ^ for indices and a trailing =X, =F for rates and futures, as data vendors quote them.
+# Upper case letters and digits; classes or series after dots or hyphens (BRK.B, BTC-USD); a leading
+# ^ for indices and a trailing = and letter for rates and futures (EURUSD=X, ES=F), as vendors quote.
 SYMBOL_PATTERN: Final = re.compile(r"\^?[A-Z0-9]+(?:[.\-][A-Z0-9]+)*(?:=[A-Z])?")
 
 

@@ -53,5 +53,5 @@ class TimeRange:
         return TimeRange(start, max(start, min(self.end_us, other.end_us)))
 
     def most_bars(self, timeframe: Timeframe) -> int:
-        """Bound from above how many bars of one symbol start within."""
+        """Estimate how many bars of one symbol start within, were there one at every step."""
         return -(-(self.end_us - self.start_us) // timeframe.duration_us)

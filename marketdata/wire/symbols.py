@@ -3,6 +3,7 @@
 import re
 import zoneinfo
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 from bifrost.marketdata.v1 import symbol_pb2, symbol_service_pb2
@@ -107,24 +108,58 @@ def parse_create_symbol(request: symbol_service_pb2.CreateSymbolRequest) -> NewS
     )
 
 
+def from_proto_symbol(proto: symbol_pb2.Symbol) -> Symbol:
+    """Turn the message of a stored symbol back into it."""
+    return Symbol(
+        symbol=proto.symbol,
+        symbol_id=proto.symbol_id,
+        name=proto.name,
+        venue=proto.venue,
+        asset_class=ASSET_CLASS_FROM_PROTO[proto.asset_class],
+        currency=proto.currency,
+        calendar=proto.calendar,
+        time_zone=proto.time_zone,
+        tick_size=proto.tick_size if proto.HasField("tick_size") else None,
+        status=STATUS_FROM_PROTO[proto.status],
+        ipo_date=_to_date(proto.ipo_date),
+        valid_from=_to_date(proto.valid_from),
+        valid_to=_to_date(proto.valid_to),
+        provider_symbols=dict(proto.provider_symbols),
+    )
+
+
+def to_proto_new_symbol(new: NewSymbol) -> symbol_pb2.Symbol:
+    """Turn a symbol that is to be created into its message."""
+    return symbol_pb2.Symbol(
+        symbol=new.symbol,
+        name=new.name,
+        venue=new.venue,
+        asset_class=ASSET_CLASS_TO_PROTO[new.asset_class],
+        currency=new.currency,
+        calendar=new.calendar,
+        time_zone=new.time_zone,
+        tick_size=new.tick_size,
+        status=STATUS_TO_PROTO[new.status],
+        ipo_date=_to_text(new.ipo_date),
+        provider_symbols=new.provider_symbols,
+    )
+
+
 def to_proto_symbol(symbol: Symbol) -> symbol_pb2.Symbol:
     """Turn a stored symbol into its message."""
-    return symbol_pb2.Symbol(
-        symbol=symbol.symbol,
-        symbol_id=symbol.symbol_id,
-        name=symbol.name,
-        venue=symbol.venue,
-        asset_class=ASSET_CLASS_TO_PROTO[symbol.asset_class],
-        currency=symbol.currency,
-        calendar=symbol.calendar,
-        time_zone=symbol.time_zone,
-        tick_size=symbol.tick_size,
-        status=STATUS_TO_PROTO[symbol.status],
-        ipo_date=symbol.ipo_date.isoformat() if symbol.ipo_date else "",
-        valid_from=symbol.valid_from.isoformat() if symbol.valid_from else "",
-        valid_to=symbol.valid_to.isoformat() if symbol.valid_to else "",
-        provider_symbols=symbol.provider_symbols,
-    )
+    proto = to_proto_new_symbol(symbol)
+    proto.symbol_id = symbol.symbol_id
+    proto.valid_from = _to_text(symbol.valid_from)
+    proto.valid_to = _to_text(symbol.valid_to)
+    return proto
+
+
+def _to_text(day: date | None) -> str:
+    return day.isoformat() if day else ""
+
+
+def _to_date(text: str) -> date | None:
+    return date.fromisoformat(text) if text else None
 
 
 def _check_texts(proto: symbol_pb2.Symbol, violations: Violations) -> None:

@@ -1,0 +1,1 @@
+"""Providers: companies whose bars this service reads, a folder each."""

@@ -1,0 +1,1 @@
+"""Sample: five real stocks, daily bars and dividends, that an installed package brings along."""
