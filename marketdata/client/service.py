@@ -1,6 +1,7 @@
 """The typed client of the market-data service."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any, Final, Self
 
@@ -141,23 +142,28 @@ class MarketDataClient:
         request = _stream_request(tickers, Timeframe(timeframe), start, end, limit, columns)
         frames = [BarFrame.empty(tickers)]
         is_complete = False
-        async for part in self._stream(request):
-            if isinstance(part, BarFrame):
-                frames.append(part)
-            elif isinstance(part, bars_service_pb2.StreamBarsTrailer):
-                is_complete = part.complete
-            elif list(part.unresolved_symbols) == list(tickers):
-                raise SymbolNotFoundError(f"{', '.join(tickers)}: no such symbol is known")
+        async with aclosing(self._stream(request)) as parts:
+            async for part in parts:
+                if isinstance(part, BarFrame):
+                    frames.append(part)
+                elif isinstance(part, bars_service_pb2.StreamBarsTrailer):
+                    is_complete = part.complete
+                elif list(part.unresolved_symbols) == list(tickers):
+                    raise SymbolNotFoundError(f"{', '.join(tickers)}: no such symbol is known")
         if not is_complete:
             raise ServiceUnavailableError("the stream ended early; send the call again")
         return merge_frames(frames[1:] or frames)
 
-    async def _stream(self, request: bars_service_pb2.StreamBarsRequest) -> AsyncIterator[StreamPart]:
-        with translated():
-            async for data in self._stream_bars(request, timeout=self._timeout_seconds):
-                part = decode_stream_part(data)
-                if part is not None:
-                    yield part
+    async def _stream(self, request: bars_service_pb2.StreamBarsRequest) -> AsyncGenerator[StreamPart]:
+        call = self._stream_bars(request, timeout=self._timeout_seconds)
+        try:
+            with translated():
+                async for data in call:
+                    part = decode_stream_part(data)
+                    if part is not None:
+                        yield part
+        finally:
+            call.cancel()  # a reader that left early must not leave the server sending
 
 
 def _stream_request(

@@ -64,6 +64,10 @@ class HealthMonitor:
             is_up = True
         except (ServiceError, TimeoutError):
             is_up = False
+        except Exception:
+            # An answer that nobody foresaw (a disk that fails) is none, and must not end the probing.
+            log.exception("database_probe_failed")
+            is_up = False
         self._report(is_down=not is_up)
         if is_up != self._was_up:
             log.log(logging.INFO if is_up else logging.ERROR, "database_health", extra={"up": is_up})

@@ -32,10 +32,6 @@ COPY_STAGING: Final = "COPY pg_temp.bar_staging FROM STDIN (FORMAT binary)"
 # Without statistics the join below is planned for a handful of rows.
 ANALYZE_STAGING: Final = "ANALYZE pg_temp.bar_staging"
 
-LOCK_STRIPES: Final = """
-    SELECT pg_advisory_xact_lock(%(table_key)s, stripe) FROM unnest(%(stripes)s::int4[]) AS stripe
-"""
-
 _FROM_ARRAYS: Final = sql.SQL("""
     SELECT symbol COLLATE "C" AS symbol, ord, time, open, high, low, close, volume, vwap,
            trade_count, feed, flags
@@ -44,6 +40,15 @@ _FROM_ARRAYS: Final = sql.SQL("""
         AS batch (symbol, ord, time, open, high, low, close, volume, vwap, trade_count, feed, flags)
 """)
 _FROM_STAGING: Final = sql.SQL("SELECT * FROM pg_temp.bar_staging")
+
+_LATEST_COLUMNS: Final = sql.SQL("""symbol, timeframe, time, open, high, low, close, volume, vwap,
+        trade_count, feed, flags, revision, write_id""")
+_UPSERT_LATEST: Final = sql.SQL("""ON CONFLICT (symbol, timeframe) DO UPDATE SET
+        time = excluded.time, open = excluded.open, high = excluded.high, low = excluded.low,
+        close = excluded.close, volume = excluded.volume, vwap = excluded.vwap,
+        trade_count = excluded.trade_count, feed = excluded.feed, flags = excluded.flags,
+        revision = excluded.revision, write_id = excluded.write_id
+     WHERE bar_latest.time <= excluded.time""")
 
 _CLASSIFY_AND_WRITE: Final = sql.SQL("""
 WITH batch AS MATERIALIZED ({source}),
@@ -83,17 +88,10 @@ written AS (
         write_id = excluded.write_id
 ),
 latest AS (
-    INSERT INTO bar_latest (symbol, timeframe, time, open, high, low, close, volume, vwap,
-                            trade_count, feed, flags, revision, write_id)
-    SELECT DISTINCT ON (symbol) symbol, {timeframe}, time, open, high, low, close, volume, vwap,
-           trade_count, feed, flags, revision, write_id
+    INSERT INTO bar_latest ({latest_columns})
+    SELECT DISTINCT ON (symbol) {latest_values}
       FROM changed, this ORDER BY symbol, time DESC
-    ON CONFLICT (symbol, timeframe) DO UPDATE SET
-        time = excluded.time, open = excluded.open, high = excluded.high, low = excluded.low,
-        close = excluded.close, volume = excluded.volume, vwap = excluded.vwap,
-        trade_count = excluded.trade_count, feed = excluded.feed, flags = excluded.flags,
-        revision = excluded.revision, write_id = excluded.write_id
-     WHERE bar_latest.time <= excluded.time
+    {upsert_latest}
 )
 SELECT count(*) FILTER (WHERE class = 'new'),
        count(*) FILTER (WHERE class = 'different'),
@@ -104,6 +102,43 @@ SELECT count(*) FILTER (WHERE class = 'new'),
        (SELECT write_id FROM this)
   FROM classified
 """)
+
+
+_COPY_BARS: Final = sql.SQL("""
+    COPY {table} (symbol, time, open, high, low, close, volume, vwap, trade_count, feed, flags,
+                  revision, write_id)
+    FROM STDIN (FORMAT binary)
+""")
+# By the primary key, within the partitions of the batch.
+_FIND_ANY: Final = sql.SQL("""
+    SELECT 1 FROM {table}
+     WHERE symbol = ANY (%(symbols)s) AND time >= %(first)s AND time <= %(last)s LIMIT 1
+""")
+_KEEP_LATEST: Final = sql.SQL("""
+WITH batch AS ({source}),
+latest AS (SELECT batch.*, 0 AS revision, %(write_id)s::bigint AS write_id FROM batch)
+INSERT INTO bar_latest ({columns}) SELECT {values} FROM latest {upsert}
+""")
+
+
+def copy_bars(timeframe: Timeframe) -> sql.Composed:
+    """Compose the COPY of new bars straight into the table of `timeframe`."""
+    return _COPY_BARS.format(table=bar_table(timeframe))
+
+
+def find_any(timeframe: Timeframe) -> sql.Composed:
+    """Compose the search for any bar of some symbols between two times, both inclusive."""
+    return _FIND_ANY.format(table=bar_table(timeframe))
+
+
+def keep_latest(timeframe: Timeframe) -> sql.Composed:
+    """Compose the update of `bar_latest` from array parameters of one new bar a symbol."""
+    return _KEEP_LATEST.format(
+        source=_FROM_ARRAYS,
+        columns=_LATEST_COLUMNS,
+        values=_latest_values(timeframe),
+        upsert=_UPSERT_LATEST,
+    )
 
 
 def classify_and_write(timeframe: Timeframe, *, staged: bool) -> sql.Composed:
@@ -119,5 +154,12 @@ def classify_and_write(timeframe: Timeframe, *, staged: bool) -> sql.Composed:
     return _CLASSIFY_AND_WRITE.format(
         source=_FROM_STAGING if staged else _FROM_ARRAYS,
         table=bar_table(timeframe),
-        timeframe=sql.Literal(timeframe.value),
+        latest_columns=_LATEST_COLUMNS,
+        latest_values=_latest_values(timeframe),
+        upsert_latest=_UPSERT_LATEST,
     )
+
+
+def _latest_values(timeframe: Timeframe) -> sql.Composed:
+    return sql.SQL("""symbol, {}, time, open, high, low, close, volume, vwap, trade_count, feed,
+           flags, revision, write_id""").format(sql.Literal(timeframe.value))

@@ -113,6 +113,8 @@ def split_batch(data: bytes | memoryview) -> tuple[bar_pb2.BarBatch, dict[str, n
             parts.setdefault(name, []).append(view[value_start:end])
         else:  # a column that was not packed: legal and rare; protobuf itself packs it
             message = bar_pb2.BarBatch.FromString(bytes(data))
+            # One of another type is an unknown field, which would come back here for ever.
+            message.DiscardUnknownFields()
             return split_batch(message.SerializeToString())
     return bar_pb2.BarBatch.FromString(bytes(small)), {
         name: _column(name, chunks) for name, chunks in parts.items()

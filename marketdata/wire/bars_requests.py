@@ -18,6 +18,8 @@ from marketdata.wire.times import parse_range
 from marketdata.wire.violations import Violations
 
 MOST_SYMBOLS: Final = 5_000
+# More than there are; four megabytes hold four million, and each wrong one would be described.
+_MOST_COLUMNS: Final = 100
 
 _ASCENDING: Final = (bar_pb2.BAR_ORDER_UNSPECIFIED, bar_pb2.BAR_ORDER_SYMBOL_TIME)
 _DESCENDING: Final = bar_pb2.BAR_ORDER_SYMBOL_TIME_DESCENDING
@@ -211,6 +213,10 @@ def _parse_descending(order: bar_pb2.BarOrder.ValueType, violations: Violations)
 def _parse_columns(
     columns: Sequence[bar_pb2.BarColumn.ValueType], violations: Violations
 ) -> frozenset[BarColumn]:
+    if len(columns) > _MOST_COLUMNS:
+        problem = f"has {len(columns)} entries; the most is {_MOST_COLUMNS}: send each column once"
+        violations.add("columns", "TOO_MANY", problem)
+        return ALL_COLUMNS
     for position, column in enumerate(columns):
         if column not in COLUMN_FROM_PROTO:
             problem = f"{column} is no column; leave columns out for all"

@@ -12,9 +12,12 @@ from marketdata import errors as tree
 
 ERROR_DOMAIN: Final = "marketdata.bifrost"
 STATUS_DETAILS_KEY: Final = "grpc-status-details-bin"
-# Statuses travel as HTTP/2 headers, of which gRPC clients take 8 KiB by default.
+# Statuses travel as HTTP/2 headers, of which gRPC clients take 8 KiB by default: the message once in
+# percent-encoding, and once more in the details, which come in base64.
 MOST_VIOLATIONS_BYTES: Final = 3_072
-MOST_MESSAGE_CHARACTERS: Final = 1_024
+MOST_MESSAGE_BYTES: Final = 1_024
+# What a client sent can be quoted in a description; it must not crowd out its own violation.
+MOST_DESCRIPTION_BYTES: Final = 512
 
 # The order matters to `from_status`: the first class of a code stands for it where no reason came.
 ERROR_TABLE: Final[dict[type[tree.ServiceError], grpc.StatusCode]] = {
@@ -50,7 +53,7 @@ def to_status(error: tree.ServiceError) -> tuple[grpc.StatusCode, Status]:
         a retry helps.
     """
     code = ERROR_TABLE[type(error)]
-    status = Status(code=code.value[0], message=error.message[:MOST_MESSAGE_CHARACTERS])
+    status = Status(code=code.value[0], message=_cut(error.message, MOST_MESSAGE_BYTES))
     info = ErrorInfo(reason=error.reason, domain=ERROR_DOMAIN, metadata=error.metadata)
     status.details.add().Pack(info)
     if isinstance(error, tree.InvalidRequestError) and error.violations:
@@ -103,7 +106,9 @@ def _violations(violations: tuple[tree.FieldViolation, ...]) -> Iterator[BadRequ
     size = 0
     for position, violation in enumerate(violations):
         entry = BadRequest.FieldViolation(
-            field=violation.field, reason=violation.reason, description=violation.description
+            field=violation.field,
+            reason=violation.reason,
+            description=_cut(violation.description, MOST_DESCRIPTION_BYTES),
         )
         size += entry.ByteSize()
         if size > MOST_VIOLATIONS_BYTES:
@@ -115,6 +120,16 @@ def _violations(violations: tuple[tree.FieldViolation, ...]) -> Iterator[BadRequ
             )
             return
         yield entry
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    size = 0
+    for position, character in enumerate(text):
+        is_plain = " " <= character <= "~" and character != "%"
+        size += 1 if is_plain else 3 * len(character.encode())
+        if size > most_bytes:
+            return text[:position]
+    return text
 
 
 def _details(status_details: bytes | None) -> Iterator[ErrorInfo | BadRequest | RetryInfo]:

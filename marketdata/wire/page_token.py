@@ -14,14 +14,16 @@ MOST_PAGE_SIZE: Final = 1_000
 
 _VERSION: Final = b"\x01"
 _FINGERPRINT_BYTES: Final = 8
+# A token that lost its last characters on the way would otherwise name another position.
+_CHECKSUM_BYTES: Final = 4
 # What may differ between the pages of one list.
 _PAGING_FIELDS: Final = ("page_size", "page_token")
 
 
 def encode_page_token(request: Message, position: bytes) -> str:
     """Make the token of the page behind `position` of the list that `request` asks for."""
-    raw = _VERSION + _fingerprint(request) + position
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    body = _VERSION + _fingerprint(request) + position
+    return base64.urlsafe_b64encode(body + _checksum(body)).rstrip(b"=").decode()
 
 
 def parse_page_token(request: Message, violations: Violations) -> bytes | None:
@@ -36,10 +38,12 @@ def parse_page_token(request: Message, violations: Violations) -> bytes | None:
         raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raw = b""
+    body, checksum = raw[:-_CHECKSUM_BYTES], raw[-_CHECKSUM_BYTES:]
     head = _VERSION + _fingerprint(request)
-    if raw.startswith(head):
-        return raw[len(head) :]
-    if raw.startswith(_VERSION) and len(raw) > len(head):
+    is_own = body.startswith(_VERSION) and checksum == _checksum(body)
+    if is_own and body.startswith(head):
+        return body[len(head) :]
+    if is_own:
         problem = "belongs to a list with other parameters; repeat those of the page before"
     else:
         problem = "is not a token of this service; leave it empty for the first page"
@@ -61,3 +65,7 @@ def _fingerprint(request: Message) -> bytes:
         bare.ClearField(field)
     text = bare.DESCRIPTOR.full_name.encode() + bare.SerializeToString(deterministic=True)
     return hashlib.blake2b(text, digest_size=_FINGERPRINT_BYTES).digest()
+
+
+def _checksum(body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=_CHECKSUM_BYTES).digest()
