@@ -23,7 +23,12 @@ def bar_table_label(timeframe: Timeframe) -> str:
 
 def bar_table(timeframe: Timeframe) -> sql.Identifier:
     """Name of the table that stores bars of `timeframe`, for composing."""
-    return sql.Identifier(f"market_stock_hist_bars_{bar_table_label(timeframe)}_ts")
+    return sql.Identifier(bar_table_name(timeframe))
+
+
+def bar_table_name(timeframe: Timeframe) -> str:
+    """Name of the table that stores bars of `timeframe`."""
+    return f"market_stock_hist_bars_{bar_table_label(timeframe)}_ts"
 
 
 def partition_starts(timeframe: Timeframe, time_us: npt.NDArray[np.int64]) -> list[int]:

@@ -22,11 +22,11 @@ MOST_INLINE_BYTES: Final = 2 * 1024 * 1024
 _APPEND_WRITE: Final = "INSERT INTO bar_write (write_id) VALUES (%s)"
 _APPEND_CHANGE: Final = """
     INSERT INTO bar_change (write_id, part, kind, symbols, timeframe, range_start, range_end,
-                            accepted, revised, bars)
+                            accepted, revised, bars, reason)
     VALUES (%(write_id)s, 0, %(kind)s, %(symbols)s, %(timeframe)s,
             timestamptz 'epoch' + %(start_us)s * interval '1 microsecond',
             timestamptz 'epoch' + %(end_us)s * interval '1 microsecond',
-            %(accepted)s, %(revised)s, %(bars)b)
+            %(accepted)s, %(revised)s, %(bars)b, %(reason)s)
 """
 # By the primary key of bar_write.
 _SEQ: Final = "SELECT seq FROM bar_write WHERE write_id = %s"
@@ -63,6 +63,8 @@ class Change:
         Bars stored for the first time, and bars replaced.
     bars : BarFrame or None
         The changed bars, where they go inline.
+    reason : str
+        Why, where somebody said so.
     """
 
     kind: ChangeKind
@@ -73,6 +75,7 @@ class Change:
     accepted: int = 0
     revised: int = 0
     bars: BarFrame | None = None
+    reason: str = ""
 
 
 async def new_write_id(connection: Connection) -> int:
@@ -98,6 +101,7 @@ async def append_change(connection: Connection, write_id: int, change: Change) -
             "accepted": change.accepted,
             "revised": change.revised,
             "bars": _inline(change.bars),
+            "reason": change.reason,
         },
     )
 

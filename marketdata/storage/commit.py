@@ -57,8 +57,8 @@ class BarWriter:
         Raises
         ------
         ValueError
-            For two bars of the same symbol and time, or more than `MOST_BARS_A_COMMIT`: a defect
-            of the caller.
+            For two bars of the same symbol and time, an unknown feed, or more than
+            `MOST_BARS_A_COMMIT`: a defect of the caller. Nothing was stored.
         DatabaseUnavailableError, QueryTimeoutError, StorageFullError, WriteConflictError
             Nothing was stored. When the connection breaks during COMMIT the outcome is not known;
             sending the same bars again is safe.
@@ -70,7 +70,13 @@ class BarWriter:
         frame = frame.sorted_by_symbol_time()
         _refuse_duplicates(frame)
         async for attempt in stamina.retry_context(
-            on=_is_worth_a_retry, attempts=_ATTEMPTS, wait_initial=0.01, wait_max=0.5, timeout=None
+            on=_is_worth_a_retry,
+            attempts=_ATTEMPTS,
+            timeout=None,
+            wait_initial=0.01,
+            wait_max=0.5,
+            # Enough to part two writers that collided; the default of a second would be most of a wait.
+            wait_jitter=0.02,
         ):
             with attempt:
                 result = await self._attempt(frame, timeframe)

@@ -104,12 +104,13 @@ async def commit_direct(
     """Store many bars by COPY straight into the table, where their range is empty.
 
     Parameters as `commit_arrays`. Returns None, with nothing stored, where the range of one of the
-    symbols has a bar already: those bars must be classified.
+    symbols has a bar already, or a feed is not known: those bars must be classified.
     """
+    frame = frame.with_used_symbols()
     try:
         async with connection.transaction():
             await lock_stripes(connection, frame.symbols, timeframe)
-            if not await _is_range_empty(connection, frame, timeframe):
+            if not await _may_be_copied(connection, frame, timeframe):
                 return None
             write_id = await new_write_id(connection)
             await _copy_direct(connection, frame, timeframe, write_id)
@@ -119,14 +120,15 @@ async def commit_direct(
     return CommitResult(accepted=len(frame), seq=seq)
 
 
-async def _is_range_empty(connection: Connection, frame: BarFrame, timeframe: Timeframe) -> bool:
+async def _may_be_copied(connection: Connection, frame: BarFrame, timeframe: Timeframe) -> bool:
     first, last = frame.time_bounds()
     cursor = await connection.execute(
-        commit_sql.find_any(timeframe),
+        commit_sql.find_obstacle(timeframe),
         {
             "symbols": list(frame.symbols),
             "first": from_unix_us(first),
             "last": from_unix_us(last),
+            "feeds": number_array(np.unique(frame.feed)),
         },
     )
     return await cursor.fetchone() is None
@@ -164,6 +166,9 @@ async def _classify_and_write(
     )
     row = await cursor.fetchone()
     assert row is not None  # noqa: S101 -- an aggregate without GROUP BY has one row
+    if sum(row[:4]) != len(frame):
+        # The join with the feeds would drop their bars without a word.
+        raise ValueError("a bar of a feed that market_feed does not have")
     result = CommitResult(accepted=row[0], revised=row[1], unchanged=row[2], outranked=row[3])
     if result.changes:
         changed = _changed(frame, np.frombuffer(row[4], _WRITTEN))

@@ -110,9 +110,13 @@ _COPY_BARS: Final = sql.SQL("""
     FROM STDIN (FORMAT binary)
 """)
 # By the primary key, within the partitions of the batch.
-_FIND_ANY: Final = sql.SQL("""
+_FIND_OBSTACLE: Final = sql.SQL("""
     SELECT 1 FROM {table}
-     WHERE symbol = ANY (%(symbols)s) AND time >= %(first)s AND time <= %(last)s LIMIT 1
+     WHERE symbol = ANY (%(symbols)s) AND time >= %(first)s AND time <= %(last)s
+    UNION ALL
+    SELECT 1 FROM unnest(%(feeds)s) AS batch (feed_id) LEFT JOIN market_feed USING (feed_id)
+     WHERE market_feed.feed_id IS NULL
+     LIMIT 1
 """)
 _KEEP_LATEST: Final = sql.SQL("""
 WITH batch AS ({source}),
@@ -126,9 +130,12 @@ def copy_bars(timeframe: Timeframe) -> sql.Composed:
     return _COPY_BARS.format(table=bar_table(timeframe))
 
 
-def find_any(timeframe: Timeframe) -> sql.Composed:
-    """Compose the search for any bar of some symbols between two times, both inclusive."""
-    return _FIND_ANY.format(table=bar_table(timeframe))
+def find_obstacle(timeframe: Timeframe) -> sql.Composed:
+    """Compose the search for what forbids a direct COPY: a stored bar, or an unknown feed.
+
+    The bars are of some symbols between two times, both inclusive.
+    """
+    return _FIND_OBSTACLE.format(table=bar_table(timeframe))
 
 
 def keep_latest(timeframe: Timeframe) -> sql.Composed:

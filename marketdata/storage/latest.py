@@ -1,31 +1,35 @@
-"""The newest bar of a symbol: one statement over `bar_latest`, which every writer keeps."""
+"""The newest bars of symbols: one statement over `bar_latest`, which every writer keeps."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from marketdata.domain.bar_query import BarQuery
 from marketdata.domain.bars import BarColumn, BarFrame, full_columns
-from marketdata.domain.symbol import ResolvedSymbol
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import BarNotFoundError
-from marketdata.storage.bar_reader import BarPage, BarReader
+from marketdata.storage.bar_reader import BarReader
 from marketdata.storage.pools import Pools
 from marketdata.storage.symbols import unknown_symbol
 
 # A row a ticker of the identity and timeframe; one without bars where nothing is stored. By
 # symbol_validity_symbol, then the primary keys of market_symbol and bar_latest.
 _LATEST: Final = """
-    SELECT identity.symbol_id, identity.currency, latest.timeframe,
+    SELECT asked.symbol, identity.currency, latest.timeframe,
            latest.time >= coalesce(validity.valid_from::timestamp AT TIME ZONE 'UTC', '-infinity')
            AND latest.time < coalesce(validity.valid_to::timestamp AT TIME ZONE 'UTC', 'infinity'),
            (extract(epoch FROM latest.time) * 1000000)::bigint,
            latest.open, latest.high, latest.low, latest.close, latest.volume, latest.vwap,
            latest.trade_count, latest.feed, latest.flags, latest.revision,
            feed.provider || '/' || feed.feed
-      FROM (SELECT symbol_id FROM symbol_validity AS holder WHERE holder.symbol = %(symbol)s
-             ORDER BY holder.valid_to DESC NULLS FIRST LIMIT 1) AS held
+      FROM unnest(%(symbols)s::text[]) AS asked (symbol)
+      CROSS JOIN LATERAL (
+          SELECT symbol_id FROM symbol_validity AS holder
+           WHERE holder.symbol = asked.symbol COLLATE "C"
+           ORDER BY holder.valid_to DESC NULLS FIRST LIMIT 1) AS held
       JOIN market_symbol AS identity USING (symbol_id)
       JOIN symbol_validity AS validity USING (symbol_id)
       LEFT JOIN bar_latest AS latest
@@ -33,10 +37,34 @@ _LATEST: Final = """
        AND latest.timeframe = coalesce(%(timeframe)s::text, latest.timeframe)
       LEFT JOIN market_feed AS feed ON feed.feed_id = latest.feed
 """
-_ORDER: Final = [timeframe.value for timeframe in Timeframe]
+_FINEST_FIRST: Final = {timeframe.value: rank for rank, timeframe in enumerate(Timeframe)}
+
+_Row = tuple[Any, ...]
 
 
+@dataclass(frozen=True, slots=True)
 class LatestBars:
+    """The newest bars of some symbols.
+
+    Attributes
+    ----------
+    frame : BarFrame
+        One row a symbol that has a bar, in no particular order.
+    timeframes : tuple of Timeframe
+        What each row covers.
+    currencies : tuple of str
+        ISO 4217 code of each row's prices.
+    without_bars : frozenset of str
+        Known symbols that have no such bar. A symbol that is in neither is unknown.
+    """
+
+    frame: BarFrame
+    timeframes: tuple[Timeframe, ...]
+    currencies: tuple[str, ...]
+    without_bars: frozenset[str]
+
+
+class LatestBarReader:
     """Reads the newest bars.
 
     Parameters
@@ -51,15 +79,8 @@ class LatestBars:
         self._pools = pools
         self._reader = reader
 
-    async def read(self, symbol: str, timeframe: Timeframe | None) -> BarPage:
-        """Read the newest final bar of a symbol.
-
-        Parameters
-        ----------
-        symbol : str
-            Well-formed ticker.
-        timeframe : Timeframe or None
-            One that is stored; None for the finest that the symbol has.
+    async def read_one(self, symbol: str, timeframe: Timeframe | None) -> LatestBars:
+        """Read the newest final bar of a symbol, as `read_many` does.
 
         Raises
         ------
@@ -68,44 +89,83 @@ class LatestBars:
         DatabaseUnavailableError, QueryTimeoutError
             The database cannot answer now.
         """
-        parameters = {"symbol": symbol, "timeframe": timeframe.value if timeframe else None}
+        latest = await self.read_many([symbol], timeframe)
+        if len(latest.frame):
+            return latest
+        if symbol not in latest.without_bars:
+            raise unknown_symbol(symbol)
+        what = f"{timeframe.value} bar" if timeframe else "bar"
+        raise BarNotFoundError(
+            f"no {what} of {symbol} is stored; CreateBars or an import stores some",
+            metadata={"symbol": symbol},
+        )
+
+    async def read_many(self, symbols: Sequence[str], timeframe: Timeframe | None) -> LatestBars:
+        """Read the newest final bars of symbols.
+
+        Parameters
+        ----------
+        symbols : sequence of str
+            Well-formed tickers, without repeats.
+        timeframe : Timeframe or None
+            One that is stored; None for the finest that each symbol has.
+
+        Raises
+        ------
+        DatabaseUnavailableError, QueryTimeoutError
+            The database cannot answer now.
+        """
+        parameters = {"symbols": list(symbols), "timeframe": timeframe.value if timeframe else None}
         async with self._pools.query() as connection:
             cursor = await connection.execute(_LATEST, parameters, binary=True)
             rows = await cursor.fetchall()
-        if not rows:
-            raise unknown_symbol(symbol)
-        stored = [row for row in rows if row[2] is not None]
-        if not all(in_range for _, _, _, in_range, *_ in stored):
-            return await self._read_from_tables(symbol, timeframe)
-        if not stored:
-            raise _no_bar(symbol, timeframe)
-        newest = min(stored, key=lambda row: (_ORDER.index(row[2]), -row[4]))
-        return _page(symbol, newest)
+        newest: dict[str, _Row | None] = {}
+        for symbol, candidates in _by_symbol(rows).items():
+            stored = [row for row in candidates if row[2] is not None]
+            if all(row[3] for row in stored):
+                newest[symbol] = min(stored, key=_preference, default=None)
+            else:
+                newest[symbol] = await self._read_from_tables(symbol, candidates[0][1], timeframe)
+        return _to_latest(newest)
 
-    async def _read_from_tables(self, symbol: str, timeframe: Timeframe | None) -> BarPage:
+    async def _read_from_tables(
+        self, symbol: str, currency: str, timeframe: Timeframe | None
+    ) -> _Row | None:
         for candidate in [timeframe] if timeframe else [t for t in Timeframe if t.is_stored]:
             everything = TimeRange(candidate.earliest_us, candidate.latest_us)
             query = BarQuery((symbol,), candidate, everything, descending=True)
-            page = await self._reader.read_page(query, 1)
-            if len(page.frame):
-                return page
-        raise _no_bar(symbol, timeframe)
+            frame = (await self._reader.read_page(query, 1)).frame
+            if len(frame):
+                values = [frame.column(column)[0] for column in BarColumn]
+                feed_name = frame.feeds[int(frame.feed[0])]
+                return (symbol, currency, candidate.value, True, *values, feed_name)
+        return None
 
 
-def _no_bar(symbol: str, timeframe: Timeframe | None) -> BarNotFoundError:
-    what = f"{timeframe.value} bar" if timeframe else "bar"
-    return BarNotFoundError(
-        f"no {what} of {symbol} is stored; CreateBars or an import stores some",
-        metadata={"symbol": symbol},
-    )
+def _by_symbol(rows: Iterable[_Row]) -> dict[str, list[_Row]]:
+    groups: dict[str, list[_Row]] = {}
+    for row in rows:
+        groups.setdefault(row[0], []).append(row)
+    return groups
 
 
-def _page(symbol: str, row: tuple[Any, ...]) -> BarPage:
-    symbol_id, currency, label, _, *values, feed_name = row
-    given = {column: np.array([value]) for column, value in zip(BarColumn, values, strict=True)}
+def _preference(row: _Row) -> tuple[int, int]:
+    return _FINEST_FIRST[row[2]], -row[4]
+
+
+def _to_latest(newest: dict[str, _Row | None]) -> LatestBars:
+    rows = [row for row in newest.values() if row is not None]
+    columns = zip(*(row[4:-1] for row in rows), strict=True) if rows else ()
+    given = {column: np.array(values) for column, values in zip(BarColumn, columns, strict=bool(rows))}
     frame = BarFrame(
-        symbols=(symbol,),
-        feeds={int(values[list(BarColumn).index(BarColumn.FEED)]): feed_name},
-        **full_columns(1, given),
+        symbols=tuple(row[0] for row in rows),
+        symbol_index=np.arange(len(rows), dtype=np.int32),
+        feeds={int(row[-4]): row[-1] for row in rows},
+        **full_columns(len(rows), given),
     )
-    return BarPage(frame, ResolvedSymbol(symbol, symbol_id, currency, ()), Timeframe(label))
+    return LatestBars(
+        frame=frame,
+        timeframes=tuple(Timeframe(row[2]) for row in rows),
+        currencies=tuple(row[1] for row in rows),
+        without_bars=frozenset(symbol for symbol, row in newest.items() if row is None),
+    )

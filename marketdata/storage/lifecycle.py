@@ -33,14 +33,17 @@ async def own_embedded(
         The folder is another service's, or PostgreSQL cannot be started.
     """
     server = EmbeddedPostgres(folder, bindir=bindir)
-    first = await asyncio.to_thread(server.start)
-    supervisor = asyncio.create_task(supervise(server), name="embedded-postgres-supervisor")
+    # A Ctrl-C while it starts must stop it too: the thread would otherwise leave it running.
     try:
-        yield lambda: server.address or first
+        first = await asyncio.to_thread(server.start)
+        supervisor = asyncio.create_task(supervise(server), name="embedded-postgres-supervisor")
+        try:
+            yield lambda: server.address or first
+        finally:
+            supervisor.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await supervisor
     finally:
-        supervisor.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await supervisor
         await asyncio.to_thread(server.stop)
 
 
@@ -64,8 +67,8 @@ async def borrow_embedded(
     """
     server = EmbeddedPostgres(folder, bindir=bindir, command=command)
     borrowed = borrowed_address(server)
-    address = await asyncio.to_thread(borrowed.__enter__)
     try:
+        address = await asyncio.to_thread(borrowed.__enter__)
         yield lambda: address
     finally:
-        await asyncio.to_thread(borrowed.__exit__, None, None, None)
+        await asyncio.to_thread(server.stop)

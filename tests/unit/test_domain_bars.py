@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marketdata.domain.bar_merge import merge_frames
 from marketdata.domain.bars import (
     ALL_COLUMNS,
     COLUMN_DTYPES,
@@ -188,7 +189,7 @@ def test_empty_given_symbols_is_a_frame_of_no_bars_of_them() -> None:
     empty = BarFrame.empty(SYMBOLS)
     assert (len(empty), empty.symbols) == (0, SYMBOLS)
     frame = frame_of([(1, 0, 1.0)])
-    assert rows_of(BarFrame.concatenate([empty, frame])) == rows_of(frame)
+    assert rows_of(merge_frames([empty, frame])) == rows_of(frame)
 
 
 def test_time_bounds_given_unsorted_times_are_the_least_and_the_greatest() -> None:
