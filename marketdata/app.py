@@ -25,13 +25,15 @@ from marketdata.storage.actions import ActionStore
 from marketdata.storage.address import Address, DatabaseAddress
 from marketdata.storage.bar_reader import BarReader
 from marketdata.storage.commit import BarWriter
+from marketdata.storage.deletion import BarDeleter
 from marketdata.storage.intake import BarIntake
-from marketdata.storage.latest import LatestBars
+from marketdata.storage.latest import LatestBarReader
 from marketdata.storage.lifecycle import borrow_embedded, own_embedded
 from marketdata.storage.migrate import Migration, migrate, migrations, pending
 from marketdata.storage.modes import DatabaseFacts, StorageMode, probe
 from marketdata.storage.partitions import PlainPartitions
 from marketdata.storage.pools import PoolLimits, Pools
+from marketdata.storage.statistics import StatisticsReader
 from marketdata.storage.symbols import SymbolStore
 
 log = logging.getLogger(__name__)
@@ -53,7 +55,9 @@ class Stores:
     symbols: SymbolStore
     actions: ActionStore
     reader: BarReader
-    latest: LatestBars
+    latest: LatestBarReader
+    statistics: StatisticsReader
+    deleter: BarDeleter
     intake: BarIntake
 
     @property
@@ -99,7 +103,9 @@ def build_stores(address: AddressOf, settings: Settings) -> Stores:
         symbols=SymbolStore(pools),
         actions=ActionStore(pools),
         reader=reader,
-        latest=LatestBars(pools, reader),
+        latest=LatestBarReader(pools, reader),
+        statistics=StatisticsReader(pools),
+        deleter=BarDeleter(pools),
         intake=BarIntake(pools, BarWriter(pools, PlainPartitions(pools))),
     )
 
@@ -224,7 +230,14 @@ class _Frontend:
         self._health = HealthMonitor(self._probe, SERVICE_NAMES, stores.pools.report_database)
         services = Services(
             symbols=SymbolServicer(stores.symbols),
-            bars=BarsServicer(stores.reader, stores.latest, stores.intake, SystemClock()),
+            bars=BarsServicer(
+                stores.reader,
+                stores.latest,
+                stores.statistics,
+                stores.intake,
+                stores.deleter,
+                SystemClock(),
+            ),
             health=self._health.servicer,
         )
         self.server: grpc.aio.Server = build_server(

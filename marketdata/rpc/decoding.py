@@ -7,7 +7,7 @@ everything else.
 
 from __future__ import annotations  # gRPC's handler class is generic for type checkers only
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 import grpc
@@ -18,8 +18,10 @@ from marketdata.rpc.behaviour import Context, Continuation, Handler, behaviour_o
 
 # What the contract's largest request needs twice over: 5,000 bars of all columns are 0.5 MB.
 MOST_REQUEST_BYTES: Final = 4 * 1024 * 1024
+# One batch of an upload: 50,000 bars of all columns are 4.8 MB.
+MOST_BATCH_BYTES: Final = 8 * 1024 * 1024
 # Beyond this gRPC itself refuses, with a text of its own, before the bytes are kept.
-MOST_RECEIVED_BYTES: Final = 4 * MOST_REQUEST_BYTES
+MOST_RECEIVED_BYTES: Final = 16 * 1024 * 1024
 
 BULK_METHODS: Final = frozenset({"/bifrost.marketdata.v1.BarsService/StreamBars"})
 _OWN_METHODS: Final = "/bifrost."
@@ -34,12 +36,14 @@ class DecodingInterceptor(grpc.aio.ServerInterceptor):
         """Replace the (de)serializers of our methods; the generated registration stays untouched."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or handler.request_streaming or not method.startswith(_OWN_METHODS):
+        if handler is None or not method.startswith(_OWN_METHODS):
             return handler
         inner, decode = behaviour_of(handler), handler.request_deserializer or bytes
+        decoder = _decode_stream if handler.request_streaming else _decode
+        most_bytes = MOST_BATCH_BYTES if handler.request_streaming else MOST_REQUEST_BYTES
 
-        async def behaviour(data: bytes, context: Context) -> Any:
-            return await inner(_decode(decode, data), context)
+        async def behaviour(data: Any, context: Context) -> Any:
+            return await inner(decoder(decode, most_bytes, data), context)
 
         return rebuild(
             handler,
@@ -49,11 +53,18 @@ class DecodingInterceptor(grpc.aio.ServerInterceptor):
         )
 
 
-def _decode(decode: Callable[[bytes], Any], data: bytes) -> Any:
-    if len(data) > MOST_REQUEST_BYTES:
+async def _decode_stream(
+    decode: Callable[[bytes], Any], most_bytes: int, requests: AsyncIterator[bytes]
+) -> AsyncIterator[Any]:
+    async for data in requests:
+        yield _decode(decode, most_bytes, data)
+
+
+def _decode(decode: Callable[[bytes], Any], most_bytes: int, data: bytes) -> Any:
+    if len(data) > most_bytes:
         raise MessageTooLargeError(
-            f"the request has {len(data)} bytes and the most is {MOST_REQUEST_BYTES}; send it in parts",
-            metadata={"limit_bytes": str(MOST_REQUEST_BYTES)},
+            f"the request has {len(data)} bytes and the most is {most_bytes}; send it in parts",
+            metadata={"limit_bytes": str(most_bytes)},
         )
     try:
         return decode(data)

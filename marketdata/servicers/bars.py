@@ -1,34 +1,51 @@
 """BarsService."""
 
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from functools import partial
 from typing import Any
 
 import grpc
+from bifrost.marketdata.v1 import bar_pb2
 from bifrost.marketdata.v1 import bars_service_pb2 as messages
 from bifrost.marketdata.v1.bars_service_pb2_grpc import BarsServiceServicer
 
 from marketdata.clock import Clock
 from marketdata.domain.adjustment import Adjustment
+from marketdata.domain.bar_selection import select_good_bars
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.timeframe import Timeframe
+from marketdata.errors import InvalidRequestError
 from marketdata.storage.bar_reader import BarReader
+from marketdata.storage.deletion import BarDeleter
 from marketdata.storage.intake import BarIntake
-from marketdata.storage.latest import LatestBars
-from marketdata.wire.bars_requests import (
-    page_position,
-    parse_get_latest_bar,
-    parse_list_bars,
-    parse_stream_bars,
-)
+from marketdata.storage.latest import LatestBarReader, LatestBars
+from marketdata.storage.statistics import StatisticsReader
+from marketdata.wire.bars_requests import page_position, parse_list_bars, parse_stream_bars
 from marketdata.wire.bars_responses import (
     encode_stream_batch,
     encode_stream_header,
     encode_stream_trailer,
     to_list_response,
+    to_proto_bar,
     to_proto_bars,
 )
-from marketdata.wire.create_bars import parse_create_bars
+from marketdata.wire.bars_upkeep import (
+    parse_delete_bars,
+    parse_get_bar_statistics,
+    to_proto_statistics,
+    to_rejected_bars,
+)
+from marketdata.wire.create_bars import (
+    MOST_UPLOADED_BARS,
+    parse_create_bars,
+    parse_written_batch,
+)
+from marketdata.wire.latest_bars import (
+    parse_batch_get_latest_bars,
+    parse_get_latest_bar,
+    to_batch_response,
+)
 from marketdata.wire.page_token import encode_page_token
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -41,18 +58,32 @@ class BarsServicer(BarsServiceServicer):
     ----------
     reader : BarReader
         Reads pages and snapshots.
-    latest : LatestBars
+    latest : LatestBarReader
         Reads the newest bars.
+    statistics : StatisticsReader
+        Counts bars.
     intake : BarIntake
         Stores bars.
+    deleter : BarDeleter
+        Deletes bars.
     clock : Clock
         Says what has ended.
     """
 
-    def __init__(self, reader: BarReader, latest: LatestBars, intake: BarIntake, clock: Clock) -> None:
+    def __init__(
+        self,
+        reader: BarReader,
+        latest: LatestBarReader,
+        statistics: StatisticsReader,
+        intake: BarIntake,
+        deleter: BarDeleter,
+        clock: Clock,
+    ) -> None:
         self._reader = reader
         self._latest = latest
+        self._statistics = statistics
         self._intake = intake
+        self._deleter = deleter
         self._clock = clock
 
     async def GetLatestBar(  # noqa: N802
@@ -62,9 +93,18 @@ class BarsServicer(BarsServiceServicer):
     ) -> messages.GetLatestBarResponse:
         """Return the newest final bar; see the contract."""
         asked = parse_get_latest_bar(request)
-        page = await self._latest.read(asked.symbol, asked.timeframe)
-        bars = to_proto_bars(page.frame, page.timeframe, page.resolved.currency)
-        return messages.GetLatestBarResponse(bar=bars[0])
+        latest = await self._latest.read_one(asked.symbols[0], asked.timeframe)
+        return messages.GetLatestBarResponse(bar=_to_proto_latest(latest)[0])
+
+    async def BatchGetLatestBars(  # noqa: N802
+        self,
+        request: messages.BatchGetLatestBarsRequest,
+        context: Context,  # noqa: ARG002
+    ) -> messages.BatchGetLatestBarsResponse:
+        """Return the newest final bars of many symbols; see the contract."""
+        asked = parse_batch_get_latest_bars(request)
+        latest = await self._latest.read_many(asked.symbols, asked.timeframe)
+        return to_batch_response(request.symbols, _to_proto_latest(latest), latest.without_bars)
 
     async def ListBars(  # noqa: N802
         self,
@@ -120,6 +160,79 @@ class BarsServicer(BarsServiceServicer):
             ],
             seq=result.committed.seq,
         )
+
+    async def UploadBars(  # type: ignore[override] # noqa: N802 -- a coroutine that writes
+        self, requests: AsyncIterator[messages.UploadBarsRequest], context: Context
+    ) -> None:
+        """Store batches of bars, each answered after its COMMIT; see the contract."""
+        number = 0
+        async for request in requests:
+            await context.write(await self._store_batch(number, request))
+            number += 1
+
+    async def _store_batch(
+        self, number: int, request: messages.UploadBarsRequest
+    ) -> messages.UploadBarsResponse:
+        try:
+            frame, timeframe = parse_written_batch(request.batch, MOST_UPLOADED_BARS)
+            selection = select_good_bars(frame, timeframe, self._clock.now_us())
+            result = await self._intake.store(selection.good, timeframe)
+        except InvalidRequestError as error:
+            error.metadata["batch_number"] = str(number)
+            raise
+        broken = len(frame) - len(selection.good)
+        return messages.UploadBarsResponse(
+            batch_number=number,
+            accepted=result.committed.accepted,
+            unchanged=result.committed.unchanged,
+            revised=result.committed.revised,
+            outranked=result.committed.outranked,
+            rejected=broken + sum(result.rejected.values()),
+            rejected_bars=to_rejected_bars(selection.broken, result.rejected),
+            seq=result.committed.seq,
+        )
+
+    async def DeleteBars(  # noqa: N802
+        self,
+        request: messages.DeleteBarsRequest,
+        context: Context,  # noqa: ARG002
+    ) -> messages.DeleteBarsResponse:
+        """Delete bars in a range; see the contract."""
+        asked = parse_delete_bars(request, self._clock.now_us())
+        result = await self._deleter.delete(asked.symbol, asked.timeframe, asked.range, asked.reason)
+        return messages.DeleteBarsResponse(deleted=result.deleted, seq=result.seq)
+
+    async def GetBarStatistics(  # noqa: N802
+        self,
+        request: messages.GetBarStatisticsRequest,
+        context: Context,  # noqa: ARG002
+    ) -> messages.GetBarStatisticsResponse:
+        """Count what is stored; see the contract."""
+        symbol = parse_get_bar_statistics(request)
+        reader = self._statistics
+        found = await (reader.of_symbol(symbol) if symbol else reader.of_all())
+        return messages.GetBarStatisticsResponse(
+            timeframes=[
+                to_proto_statistics(
+                    line.timeframe,
+                    line.rows,
+                    line.symbols,
+                    (line.first_us, line.last_us),
+                    line.size_bytes,
+                    line.partitions,
+                )
+                for line in found
+            ]
+        )
+
+
+def _to_proto_latest(latest: LatestBars) -> list[bar_pb2.Bar]:
+    return [
+        to_proto_bar(latest.frame, row, timeframe, currency)
+        for row, (timeframe, currency) in enumerate(
+            zip(latest.timeframes, latest.currencies, strict=True)
+        )
+    ]
 
 
 def _count_and_encode(timeframe: Timeframe, frame: BarFrame) -> tuple[int, bytes]:

@@ -132,7 +132,7 @@ async def _count(
 async def _row(
     connection: Connection, query: str | sql.Composed, parameters: Mapping[str, Any]
 ) -> tuple[Any, ...]:
-    cursor = await connection.execute(query, parameters)  # 
+    cursor = await connection.execute(query, parameters)
     row = await cursor.fetchone()
     assert row is not None  # noqa: S101 -- aggregates have one row
     return row

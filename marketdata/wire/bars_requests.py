@@ -31,36 +31,11 @@ _POSITION_BYTES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class LatestBarRequest:
-    """GetLatestBar: which symbol, and of which timeframe; None for the finest."""
-
-    symbol: str
-    timeframe: Timeframe | None
-
-
-@dataclass(frozen=True, slots=True)
 class ListBarsRequest:
     """ListBars: the rest of the list from its page on, and how many bars the page takes."""
 
     query: BarQuery
     page_size: int
-
-
-def parse_get_latest_bar(request: bars_service_pb2.GetLatestBarRequest) -> LatestBarRequest:
-    """Check a GetLatestBarRequest.
-
-    Raises
-    ------
-    InvalidRequestError, NotSupportedError
-        With every violation.
-    """
-    violations = Violations()
-    check_symbol("symbol", request.symbol, violations)
-    timeframe = None
-    if request.timeframe != timeframe_pb2.TIMEFRAME_UNSPECIFIED:
-        timeframe = parse_timeframe("timeframe", request.timeframe, violations)
-    violations.raise_any()
-    return LatestBarRequest(request.symbol, timeframe)
 
 
 def parse_list_bars(request: bars_service_pb2.ListBarsRequest, now_us: int) -> ListBarsRequest:
@@ -136,18 +111,28 @@ def check_symbol(field: str, symbol: str, violations: Violations) -> None:
 
 
 def parse_timeframe(
-    field: str, timeframe: timeframe_pb2.Timeframe.ValueType, violations: Violations
+    field: str,
+    timeframe: timeframe_pb2.Timeframe.ValueType,
+    violations: Violations,
+    *,
+    stored: bool = True,
 ) -> Timeframe:
-    """Read a timeframe that is stored; a stand-in where there are violations."""
+    """Read a timeframe; a stand-in where there are violations.
+
+    Parameters
+    ----------
+    stored : bool
+        Whether it must be one that bars are stored of.
+    """
     parsed = TIMEFRAME_FROM_PROTO.get(timeframe)
-    stored = ", ".join(t.value for t in Timeframe if t.is_stored)
+    labels = ", ".join(t.value for t in Timeframe if t.is_stored or not stored)
     if parsed is None:
         reason = "UNKNOWN_TIMEFRAME" if timeframe else "REQUIRED"
         problem = f"{timeframe} is no timeframe" if timeframe else "is not set"
-        violations.add(field, reason, f"{problem}; send one of {stored}")
-    elif not parsed.is_stored:
-        problem = f"{parsed.value} bars are not served yet; ask for one of {stored}"
-        violations.not_supported(field, problem)
+        violations.add(field, reason, f"{problem}; send one of {labels}")
+    elif stored and not parsed.is_stored:
+        problem = f"{parsed.value} bars are derived on read, not stored; send one of {labels}"
+        violations.add(field, "NOT_STORED", problem)
     return parsed or Timeframe.DAY_1
 
 
@@ -174,12 +159,18 @@ def _behind(query: BarQuery, position: bytes | None) -> BarQuery:
     return replace(query, range=rest)
 
 
-def _check_symbols(symbols: Sequence[str], violations: Violations) -> None:
+def check_symbol_count(symbols: Sequence[str], violations: Violations) -> bool:
+    """Note a list of symbols that is empty or too long; return whether it is neither."""
     if not symbols:
         violations.add("symbols", "REQUIRED", "is empty; send 1 to 5,000 tickers")
     if len(symbols) > MOST_SYMBOLS:
         problem = f"has {len(symbols)} entries; the most is {MOST_SYMBOLS}: send them in parts"
         violations.add("symbols", "TOO_MANY", problem)
+    return 0 < len(symbols) <= MOST_SYMBOLS
+
+
+def _check_symbols(symbols: Sequence[str], violations: Violations) -> None:
+    if not check_symbol_count(symbols, violations):
         return
     seen: dict[str, int] = {}
     for position, symbol in enumerate(symbols):

@@ -23,13 +23,14 @@ def to_proto_bars(frame: BarFrame, timeframe: Timeframe, currency: str) -> list[
 
     It loops per bar: a page has 1,000 at the most, and is read by a person.
     """
-    return [_to_proto_bar(frame, row, timeframe, currency) for row in range(len(frame))]
+    return [to_proto_bar(frame, row, timeframe, currency) for row in range(len(frame))]
 
 
-def _to_proto_bar(frame: BarFrame, row: int, timeframe: Timeframe, currency: str) -> bar_pb2.Bar:
+def to_proto_bar(frame: BarFrame, row: int, timeframe: Timeframe, currency: str) -> bar_pb2.Bar:
+    """Turn one row of a frame into a message; all columns present."""
     time_us, flags = int(frame.time_us[row]), int(frame.flags[row])
     bar = bar_pb2.Bar(
-        symbol=frame.symbols[0],
+        symbol=frame.symbols[frame.symbol_index[row] if len(frame.symbol_index) else 0],
         timeframe=TIMEFRAME_TO_PROTO[timeframe],
         time=to_timestamp(time_us),
         open=frame.open[row],

@@ -1,4 +1,4 @@
-"""CreateBars: the batch checked against every rule at once, and the answer."""
+"""Batches that are to be stored: their form checked, and for CreateBars every rule at once."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -16,6 +16,9 @@ from marketdata.wire.bars_requests import check_symbol, parse_timeframe
 from marketdata.wire.violations import Violations
 
 MOST_CREATED_BARS: Final = 5_000
+MOST_UPLOADED_BARS: Final = 50_000
+# Longest dictionaries of a batch.
+_MOST_TEXTS: Final = 5_000
 # Rows of one rule that are named one by one; the rest is counted.
 _MOST_SAMPLES: Final = 5
 _REQUIRED: Final = ("time_us", "open", "high", "low", "close")
@@ -42,29 +45,51 @@ def parse_create_bars(
     InvalidRequestError, NotSupportedError
         With every violation; the rows of a broken rule as samples and a count.
     """
+    frame, timeframe = parse_written_batch(request.batch, MOST_CREATED_BARS)
     violations = Violations()
-    # Alone, since what follows goes through the dictionaries: four megabytes hold two million texts.
-    _check_sizes(request.batch, violations)
-    violations.raise_any()
-    # The parser keeps what it does not know, even what it would refuse to know.
-    request.batch.DiscardUnknownFields()
-    # Serialized once more, the columns are arrays; protobuf's lists cost a Python object a value.
-    small, columns = split_batch(request.batch.SerializeToString())
-    timeframe = parse_timeframe("batch.timeframe", small.timeframe, violations)
-    _check_small_fields(small, violations)
-    _check_columns(small, columns, violations)
-    violations.raise_any()
-    frame = _complete(small, columns)
     for broken in check_bars(frame, timeframe, now_us):
         _report(broken, violations)
     violations.raise_any()
     return frame, timeframe
 
 
+def parse_written_batch(batch: bar_pb2.BarBatch, most_bars: int) -> tuple[BarFrame, Timeframe]:
+    """Check the form of a batch that is to be stored, and complete it; its bars are not judged.
+
+    Parameters
+    ----------
+    most_bars : int
+        How many it may have.
+
+    Returns
+    -------
+    (BarFrame, Timeframe)
+        As `parse_create_bars`.
+
+    Raises
+    ------
+    InvalidRequestError, NotSupportedError
+        With every violation.
+    """
+    violations = Violations()
+    # Alone, since what follows goes through the dictionaries: four megabytes hold two million texts.
+    _check_sizes(batch, violations)
+    violations.raise_any()
+    # The parser keeps what it does not know, even what it would refuse to know.
+    batch.DiscardUnknownFields()
+    # Serialized once more, the columns are arrays; protobuf's lists cost a Python object a value.
+    small, columns = split_batch(batch.SerializeToString())
+    timeframe = parse_timeframe("batch.timeframe", small.timeframe, violations)
+    _check_small_fields(small, violations)
+    _check_columns(small, columns, most_bars, violations)
+    violations.raise_any()
+    return _complete(small, columns), timeframe
+
+
 def _check_sizes(batch: bar_pb2.BarBatch, violations: Violations) -> None:
     for name, dictionary in (("symbols", batch.symbols), ("feeds", batch.feeds)):
-        if len(dictionary) > MOST_CREATED_BARS:
-            problem = f"has {len(dictionary)} entries; the most is {MOST_CREATED_BARS}"
+        if len(dictionary) > _MOST_TEXTS:
+            problem = f"has {len(dictionary)} entries; the most is {_MOST_TEXTS}"
             violations.add(f"batch.{name}", "TOO_MANY", problem)
 
 
@@ -85,11 +110,14 @@ def _check_small_fields(small: bar_pb2.BarBatch, violations: Violations) -> None
 
 
 def _check_columns(
-    small: bar_pb2.BarBatch, columns: Mapping[str, npt.NDArray[Any]], violations: Violations
+    small: bar_pb2.BarBatch,
+    columns: Mapping[str, npt.NDArray[Any]],
+    most_bars: int,
+    violations: Violations,
 ) -> None:
     n = len(columns.get("time_us", ()))
-    if n > MOST_CREATED_BARS:
-        problem = f"has {n} bars; the most is {MOST_CREATED_BARS}: send them in parts"
+    if n > most_bars:
+        problem = f"has {n} bars; the most is {most_bars}: send them in parts"
         violations.add("batch.time_us", "TOO_MANY", problem)
     for name in _REQUIRED:
         if len(columns.get(name, ())) == 0:
