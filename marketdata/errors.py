@@ -63,6 +63,10 @@ class SampleUnavailableError(SetupError):
     """The sample data package is missing or not the release that this code reads."""
 
 
+class BarFileError(SetupError):
+    """A file of bars cannot be read or written as asked."""
+
+
 class ServiceError(MarketDataError):
     """A failure that a caller of an RPC can get.
 
@@ -160,6 +164,12 @@ class ServiceUnavailableError(ServiceError):
     """The service cannot answer at the moment; the same call can succeed later."""
 
     reason = "UNAVAILABLE"
+
+
+class StreamStalledError(ResourceExhaustedError):
+    """A stream was taken so slowly that its snapshot grew too old; the metadata say where to go on."""
+
+    reason = "STREAM_STALLED"
 
 
 class DatabaseUnavailableError(ServiceUnavailableError):

@@ -5,6 +5,7 @@ import asyncio
 import grpc
 import typer
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from rich.text import Text
 
 from marketdata import app
 from marketdata.cli.output import print_table
@@ -12,10 +13,10 @@ from marketdata.config import Settings, load_settings
 from marketdata.errors import MarketDataError
 from marketdata.storage.embedded import attach, default_data_folder
 
-_OK, _PROBLEM = "ok", "[bold red]problem[/]"
+_OK, _PROBLEM = Text("ok"), Text("problem", style="bold red")
 _CALL_SECONDS = 3.0
 
-Finding = tuple[str, str, str]
+Finding = tuple[str, Text, str]
 
 
 def doctor() -> None:
@@ -42,11 +43,11 @@ def _describe(settings: Settings) -> str:
 
 
 async def _examine_database(settings: Settings) -> Finding:
-    if settings.is_embedded:
-        folder = settings.data_dir or default_data_folder()
-        if await asyncio.to_thread(attach, folder) is None:
-            return ("database", _PROBLEM, "not running; scripts/serve starts it with the service")
     try:
+        if settings.is_embedded:
+            folder = settings.data_dir or default_data_folder()
+            if await asyncio.to_thread(attach, folder) is None:
+                return ("database", _PROBLEM, "not running; scripts/serve starts it with the service")
         async with app.open_database(settings, "doctor") as address:
             report = await app.examine_database(address, settings)
     except MarketDataError as error:

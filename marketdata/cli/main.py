@@ -3,6 +3,7 @@
 import sys
 
 import typer
+from rich.markup import escape
 
 from marketdata.cli.bars import bars, symbols
 from marketdata.cli.database import IMPORT, migrate
@@ -31,9 +32,9 @@ def main() -> None:
     try:
         build()()
     except ServiceUnavailableError as error:
-        ERR.print(f"[bold red]error:[/] {error}", soft_wrap=True)
+        ERR.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         ERR.print("Is the service running? scripts/serve starts it; marketdata doctor looks for it.")
         sys.exit(1)
     except MarketDataError as error:
-        ERR.print(f"[bold red]error:[/] {error}", soft_wrap=True)
+        ERR.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)

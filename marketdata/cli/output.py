@@ -7,6 +7,7 @@ from typing import Final
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 # A pipe has no width: nothing is cut there.
 _PIPE_WIDTH: Final = 200
@@ -16,7 +17,7 @@ ERR: Final = Console(stderr=True, highlight=False)
 
 
 def print_table(
-    headings: Sequence[str], rows: Iterable[Sequence[str]], *, wide: str = "", numbers_from: int
+    headings: Sequence[str], rows: Iterable[Sequence[str | Text]], *, wide: str = "", numbers_from: int
 ) -> None:
     """Print a table.
 
@@ -24,8 +25,8 @@ def print_table(
     ----------
     headings : sequence of str
         One a column.
-    rows : iterable of sequence of str
-        As many texts each.
+    rows : iterable of sequence of str or Text
+        As many texts each; a plain one is printed as it is, without a style.
     wide : str
         Heading of the one column whose texts may wrap.
     numbers_from : int
@@ -36,5 +37,6 @@ def print_table(
         justify = "right" if position >= numbers_from else "left"
         table.add_column(heading, justify=justify, no_wrap=heading != wide)  # type: ignore[arg-type]
     for row in rows:
-        table.add_row(*row)
+        # As Text: rich would take a name such as "Class A [/NV]" for markup, and fail.
+        table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
     OUT.print(table)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import grpc
 
@@ -19,9 +20,11 @@ def translated() -> Iterator[None]:
     """
     try:
         yield
-    except grpc.aio.AioRpcError as error:
-        metadata = dict(error.trailing_metadata() or ())
+    except grpc.RpcError as error:
+        # Both of gRPC's faces raise objects with these methods; only asyncio's has a type for them.
+        status: Any = error
+        metadata = dict(status.trailing_metadata() or ())
         details = metadata.get(STATUS_DETAILS_KEY)
         raise from_status(
-            error.code(), error.details() or "", details if isinstance(details, bytes) else None
+            status.code(), status.details() or "", details if isinstance(details, bytes) else None
         ) from error

@@ -57,6 +57,8 @@ class NewSymbol:
         First session, where known.
     provider_symbols : mapping of str to str
         Spelling per provider where it differs from `symbol`.
+    valid_from : date or None
+        First session during which `symbol` names it; None: always did.
     """
 
     symbol: str
@@ -70,6 +72,7 @@ class NewSymbol:
     status: SymbolStatus = SymbolStatus.ACTIVE
     ipo_date: date | None = None
     provider_symbols: Mapping[str, str] = field(default_factory=dict)
+    valid_from: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +83,29 @@ class Symbol(NewSymbol):
     ----------
     symbol_id : int
         The stable identity; it outlives renames.
-    valid_from, valid_to : date or None
-        Session dates during which `symbol` named this identity, start inclusive, end exclusive;
-        None where unbounded.
+    valid_to : date or None
+        First session during which `symbol` no longer named it; None: it still does.
     """
 
     symbol_id: int = 0
-    valid_from: date | None = None
     valid_to: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolUpdate:
+    """What is to change of a stored symbol.
+
+    Attributes
+    ----------
+    values : mapping of str to object
+        New values by the names of `NewSymbol`'s fields, all but `valid_from`. With `symbol` among
+        them the identity is renamed.
+    effective_date : date or None
+        First session under the new ticker; None unless it is renamed.
+    """
+
+    values: Mapping[str, object]
+    effective_date: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +130,15 @@ class ResolvedSymbol:
         ISO 4217 code of the prices.
     segments : tuple of TickerSegment
         Disjoint, ascending by time. A rename makes two.
+    calendar : str
+        Name of its exchange calendar.
     """
 
     symbol: str
     symbol_id: int
     currency: str
     segments: tuple[TickerSegment, ...]
+    calendar: str = "XNYS"
 
 
 def symbol_problem(symbol: str) -> str | None:

@@ -1,7 +1,9 @@
 """BarsService."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from typing import Any
 
@@ -11,12 +13,12 @@ from bifrost.marketdata.v1 import bars_service_pb2 as messages
 from bifrost.marketdata.v1.bars_service_pb2_grpc import BarsServiceServicer
 
 from marketdata.clock import Clock
-from marketdata.domain.adjustment import Adjustment
+from marketdata.domain.bar_query import BarPosition, BarQuery
 from marketdata.domain.bar_selection import select_good_bars
 from marketdata.domain.bars import BarFrame
-from marketdata.domain.timeframe import Timeframe
-from marketdata.errors import InvalidRequestError
-from marketdata.storage.bar_reader import BarReader
+from marketdata.errors import InvalidRequestError, StreamStalledError
+from marketdata.storage.adjustments import UnadjustedAction
+from marketdata.storage.bar_reader import BarReader, BarSnapshot
 from marketdata.storage.deletion import BarDeleter
 from marketdata.storage.intake import BarIntake
 from marketdata.storage.latest import LatestBarReader, LatestBars
@@ -116,12 +118,19 @@ class BarsServicer(BarsServiceServicer):
         asked = parse_list_bars(request, now_us)
         # One more than the page takes tells whether there is another page.
         page = await self._reader.read_page(asked.query, asked.page_size + 1)
-        bars = to_proto_bars(page.frame, page.timeframe, page.resolved.currency)
+        bars = to_proto_bars(page.frame, asked.query.timeframe, page.resolved.currency)
         token = ""
         if len(bars) > asked.page_size:
             last_us = int(page.frame.time_us[asked.page_size - 1])
             token = encode_page_token(request, page_position(last_us))
-        return to_list_response(bars[: asked.page_size], token, page.timeframe, now_us)
+        return to_list_response(
+            bars[: asked.page_size],
+            token,
+            asked.query,
+            page.source,
+            _unadjusted(page.unadjusted),
+            now_us,
+        )
 
     async def StreamBars(  # type: ignore[override] # noqa: N802 -- a coroutine that writes: a generator's cleanup may run late
         self, request: messages.StreamBarsRequest, context: Context
@@ -129,15 +138,21 @@ class BarsServicer(BarsServiceServicer):
         """Stream bars as columns; see the contract."""
         now_us = self._clock.now_us()
         query = parse_stream_bars(request, now_us)
-        rows = 0
+        rows, position = 0, query.resume_after
         async with self._reader.snapshot(query) as snapshot:
-            header = encode_stream_header(query, snapshot.unresolved, snapshot.seq, now_us)
-            await context.write(header)
-            encode = partial(_count_and_encode, query.timeframe)
+            await context.write(_encode_header(query, snapshot, now_us))
+            encode = partial(_encode_block, query)
             async with aclosing(snapshot.blocks(encode)) as blocks:
-                async for count, batch in blocks:
-                    await context.write(batch)
-                    rows += count
+                try:
+                    async for block in blocks:
+                        await context.write(block.data)
+                        rows += block.rows
+                        position = block.last
+                except StreamStalledError as error:
+                    if position is not None:
+                        error.metadata["resume_symbol"] = position.symbol
+                        error.metadata["resume_time_us"] = str(position.time_us)
+                    raise
         await context.write(encode_stream_trailer(rows))
 
     async def CreateBars(  # noqa: N802
@@ -235,5 +250,32 @@ def _to_proto_latest(latest: LatestBars) -> list[bar_pb2.Bar]:
     ]
 
 
-def _count_and_encode(timeframe: Timeframe, frame: BarFrame) -> tuple[int, bytes]:
-    return len(frame), encode_stream_batch(frame, timeframe, Adjustment.RAW)
+@dataclass(frozen=True, slots=True)
+class _EncodedBlock:
+    rows: int
+    last: BarPosition
+    data: bytes
+
+
+def _encode_block(query: BarQuery, frame: BarFrame) -> _EncodedBlock:
+    index = int(frame.symbol_index[-1]) if len(frame.symbol_index) else 0
+    return _EncodedBlock(
+        rows=len(frame),
+        last=BarPosition(frame.symbols[index], int(frame.time_us[-1])),
+        data=encode_stream_batch(frame, query.timeframe, query.adjustment),
+    )
+
+
+def _encode_header(query: BarQuery, snapshot: BarSnapshot, now_us: int) -> bytes:
+    return encode_stream_header(
+        query,
+        snapshot.source,
+        snapshot.unresolved,
+        _unadjusted(snapshot.unadjusted),
+        snapshot.seq,
+        now_us,
+    )
+
+
+def _unadjusted(actions: Iterable[UnadjustedAction]) -> list[tuple[str, date, str]]:
+    return [(action.symbol, action.ex_date, action.reason) for action in actions]

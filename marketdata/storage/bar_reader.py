@@ -1,26 +1,39 @@
-"""Reads of bars from their tables: in bulk from one snapshot, and a page at a time."""
+"""Reads of bars: in bulk from one snapshot, and a page at a time."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import Executor
-from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
+import numpy as np
+
+from marketdata.domain.bar_merge import merge_frames
 from marketdata.domain.bar_query import BarQuery
-from marketdata.domain.bars import BarColumn, BarFrame
-from marketdata.domain.feed import FeedCatalog
+from marketdata.domain.bars import BarFrame
 from marketdata.domain.symbol import ResolvedSymbol
 from marketdata.domain.timeframe import Timeframe
-from marketdata.storage.bar_rows import decode_frame
-from marketdata.storage.change_log import head
-from marketdata.storage.copy_out import CopyReader
-from marketdata.storage.feeds import read_catalog
+from marketdata.storage.adjustments import UnadjustedAction
+from marketdata.storage.copy_out import BlockQueue, CopyReader
 from marketdata.storage.pools import Connection, Pools
-from marketdata.storage.read_sql import BarStatement, bar_statements
-from marketdata.storage.symbols import resolve, unknown_symbol
+from marketdata.storage.read_sql import bar_statements
+from marketdata.storage.read_steps import (
+    ReadSteps,
+    Transform,
+    decode,
+    finish,
+    is_derived,
+    source_timeframe,
+)
+from marketdata.storage.snapshot_facts import SnapshotFacts, read_facts
+from marketdata.storage.symbols import unknown_symbol
 
 Block = TypeVar("Block")
+
+# A snapshot keeps every dead version of the change log's head row: writers pay for old readers.
+MOST_SNAPSHOT_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +46,18 @@ class BarPage:
         In the order asked for.
     resolved : ResolvedSymbol
         The identity that they belong to.
-    timeframe : Timeframe
-        What each bar covers.
+    source : Timeframe
+        Of the stored bars that it is made from; where some are derived, the finest.
+    unadjusted : tuple of UnadjustedAction
+        Corporate actions that the prices are not adjusted for.
     """
 
     frame: BarFrame
     resolved: ResolvedSymbol
-    timeframe: Timeframe
+    source: Timeframe
+    unadjusted: tuple[UnadjustedAction, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class BarSnapshot:
     """A bulk read that is about to start: all of it comes from one snapshot of the database.
 
@@ -52,18 +67,24 @@ class BarSnapshot:
         Every change of the log up to it is in the answer, and none after.
     unresolved : tuple of str
         Symbols of the query that name nothing known.
+    source : Timeframe
+        Of the stored bars that the answer is made from; where some are derived, the finest.
+    unadjusted : tuple of UnadjustedAction
+        Corporate actions that the prices are not adjusted for.
     """
 
-    seq: int
-    unresolved: tuple[str, ...]
-    _connection: Connection
-    _executor: Executor
-    _query: BarQuery
-    _statements: Sequence[BarStatement]
-    _feeds: FeedCatalog
+    def __init__(self, query: BarQuery, facts: SnapshotFacts, read: "_Read") -> None:
+        known = {symbol.symbol for symbol in facts.resolved}
+        self.seq = facts.seq
+        self.source = source_timeframe(query, facts)
+        self.unadjusted = facts.adjustments.unadjusted
+        self.unresolved = tuple(symbol for symbol in query.symbols if symbol not in known)
+        self._read = read
 
-    async def blocks(self, transform: Callable[[BarFrame], Block]) -> AsyncGenerator[Block]:
+    def blocks(self, transform: Transform[Block]) -> AsyncGenerator[Block, None]:
         """Yield the bars in blocks: a small one for latency, then of about 16,000.
+
+        Close it explicitly (`contextlib.aclosing`).
 
         Parameters
         ----------
@@ -74,16 +95,10 @@ class BarSnapshot:
         ------
         DatabaseUnavailableError, QueryTimeoutError
             The answer is incomplete.
+        StreamStalledError
+            The blocks were taken so slowly that the snapshot grew too old.
         """
-        decode = partial(self._decode, transform)
-        reader = CopyReader(self._connection, self._executor, decode)
-        texts = [statement.text.as_bytes(self._connection) for statement in self._statements]
-        async with aclosing(reader.blocks(texts)) as blocks:
-            async for block in blocks:
-                yield block
-
-    def _decode(self, transform: Callable[[BarFrame], Block], number: int, data: bytes) -> Block:
-        return transform(_decode(data, self._query, self._statements[number], self._feeds))
+        return self._read.start(transform)
 
 
 class BarReader:
@@ -95,35 +110,37 @@ class BarReader:
         Where queries and bulk reads run.
     executor : Executor
         As many threads as bulk reads at a time.
+    most_snapshot_seconds : float
+        How old a snapshot may become before its stream is ended.
     """
 
-    def __init__(self, pools: Pools, executor: Executor) -> None:
+    def __init__(
+        self,
+        pools: Pools,
+        executor: Executor,
+        most_snapshot_seconds: float = MOST_SNAPSHOT_SECONDS,
+    ) -> None:
         self._pools = pools
         self._executor = executor
+        self._most_snapshot_seconds = most_snapshot_seconds
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def snapshot(self, query: BarQuery) -> AsyncIterator[BarSnapshot]:
-        """Open a bulk read; the snapshot lives as long as the context.
+        """Open a bulk read.
+
+        The database is read at its own pace, a few blocks ahead: the snapshot ends when all is read,
+        not when the consumer has taken it.
 
         Raises
         ------
         DatabaseUnavailableError, QueryTimeoutError
             The database cannot answer now.
         """
-        async with self._pools.stream() as connection, connection.transaction():
-            async with connection.pipeline():
-                seq, _ = await head(connection)
-                resolved = await resolve(connection, query.symbols, query.timeframe)
-                feeds = await read_catalog(connection)
-            yield BarSnapshot(
-                seq=seq,
-                unresolved=tuple(symbol for symbol in query.symbols if symbol not in resolved),
-                _connection=connection,
-                _executor=self._executor,
-                _query=query,
-                _statements=bar_statements(query, list(resolved.values())),
-                _feeds=feeds,
-            )
+        read = _Read(self._pools, self._executor, query, self._most_snapshot_seconds)
+        try:
+            yield BarSnapshot(query, await read.open(), read)
+        finally:
+            await read.close()
 
     async def read_page(self, query: BarQuery, count: int) -> BarPage:
         """Read the first `count` bars of a query about one symbol, in the order it asks for.
@@ -136,31 +153,96 @@ class BarReader:
             The database cannot answer now.
         """
         async with self._pools.query() as connection:
-            symbol = query.symbols[0]
-            async with connection.pipeline():
-                found = await resolve(connection, [symbol], query.timeframe)
-                feeds = await read_catalog(connection)
-            if symbol not in found:
-                raise unknown_symbol(symbol)
-            statements = bar_statements(query, [found[symbol]], count)
-            frames = [await _copy(connection, query, s, feeds) for s in statements]
-        frame = BarFrame.concatenate(frames) if frames else BarFrame.empty((symbol,))
-        return BarPage(frame, found[symbol], query.timeframe)
+            facts = await read_facts(connection, query)
+            if not facts.resolved:
+                raise unknown_symbol(query.symbols[0])
+            if not is_derived(query, facts):
+                frame = await _copy_page(connection, query, facts, count)
+                return _to_page(query, facts, frame)
+        return _to_page(query, facts, await self._derive_page(query, count))
+
+    async def _derive_page(self, query: BarQuery, count: int) -> BarFrame:
+        frames = [BarFrame.empty(query.symbols)]
+        async with (
+            self.snapshot(query) as snapshot,
+            contextlib.aclosing(snapshot.blocks(_as_is)) as blocks,
+        ):
+            async for frame in blocks:
+                frames.append(frame)
+                if sum(len(one) for one in frames) >= count:
+                    break
+        merged = merge_frames(frames)
+        return merged.take(np.arange(min(count, len(merged))))
 
 
-async def _copy(
-    connection: Connection, query: BarQuery, statement: BarStatement, feeds: FeedCatalog
+class _Read:
+    """One bulk read: a task that holds the connection, and the blocks that it leaves behind."""
+
+    def __init__(self, pools: Pools, executor: Executor, query: BarQuery, most_seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._pools = pools
+        self._executor = executor
+        self._query = query
+        self._most_seconds = most_seconds
+        self._opened: asyncio.Future[SnapshotFacts] = loop.create_future()
+        self._transform: asyncio.Future[Transform[object]] = loop.create_future()
+        self._queue: BlockQueue[object] = BlockQueue()
+        self._task = asyncio.create_task(self._produce(), name="bulk-read")
+
+    async def open(self) -> SnapshotFacts:
+        waiting: list[asyncio.Future[Any]] = [self._opened, self._task]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if not self._opened.done():
+            await self._task  # it raises what kept it from opening
+        return self._opened.result()
+
+    async def start(self, transform: Transform[Block]) -> AsyncGenerator[Block, None]:
+        self._transform.set_result(transform)
+        async with contextlib.aclosing(self._queue.blocks()) as blocks:
+            async for block in blocks:
+                yield block  # type: ignore[misc] # what `transform` made
+        await self._task
+
+    async def close(self) -> None:
+        """End the task, whatever it does; the connection is back in its pool afterwards."""
+        self._task.cancel()
+        # Its failure was raised to whoever took the blocks, or nobody wants it any more.
+        await asyncio.wait([self._task])
+        if not self._task.cancelled():
+            self._task.exception()
+
+    async def _produce(self) -> None:
+        try:
+            async with self._pools.stream() as connection, connection.transaction():
+                deadline = time.monotonic() + self._most_seconds
+                facts = await read_facts(connection, self._query)
+                self._opened.set_result(facts)
+                steps = ReadSteps(self._query, facts, connection, await self._transform)
+                reader = CopyReader(connection, self._executor, self._queue, deadline)
+                await reader.run(steps.all())
+        finally:
+            self._queue.end()
+
+
+async def _copy_page(
+    connection: Connection, query: BarQuery, facts: SnapshotFacts, count: int
 ) -> BarFrame:
-    async with connection.cursor().copy(statement.text) as copy:
-        data = b"".join([bytes(row) async for row in copy])
-    return _decode(data, query, statement, feeds)
+    frames = [BarFrame.empty(query.symbols)]
+    for statement in bar_statements(query, facts.resolved, count):
+        async with connection.cursor().copy(statement.text) as copy:
+            data = b"".join([bytes(row) async for row in copy])
+        frames.append(finish(decode(data, query, statement, facts), query, facts))
+    return merge_frames(frames[1:] or frames)
 
 
-def _decode(data: bytes, query: BarQuery, statement: BarStatement, feeds: FeedCatalog) -> BarFrame:
-    return decode_frame(
-        data,
-        query.columns | {BarColumn.TIME},
-        statement.symbols,
-        feeds.names,
-        many=len(statement.symbols) > 1,
+def _to_page(query: BarQuery, facts: SnapshotFacts, frame: BarFrame) -> BarPage:
+    return BarPage(
+        frame=frame,
+        resolved=facts.resolved[0],
+        source=source_timeframe(query, facts),
+        unadjusted=facts.adjustments.unadjusted,
     )
+
+
+def _as_is(frame: BarFrame) -> BarFrame:
+    return frame

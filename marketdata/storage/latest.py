@@ -19,8 +19,8 @@ from marketdata.storage.symbols import unknown_symbol
 # symbol_validity_symbol, then the primary keys of market_symbol and bar_latest.
 _LATEST: Final = """
     SELECT asked.symbol, identity.currency, latest.timeframe,
-           latest.time >= coalesce(validity.valid_from::timestamp AT TIME ZONE 'UTC', '-infinity')
-           AND latest.time < coalesce(validity.valid_to::timestamp AT TIME ZONE 'UTC', 'infinity'),
+           latest.time >= coalesce(validity.valid_from::timestamp AT TIME ZONE zone.name, '-infinity')
+           AND latest.time < coalesce(validity.valid_to::timestamp AT TIME ZONE zone.name, 'infinity'),
            (extract(epoch FROM latest.time) * 1000000)::bigint,
            latest.open, latest.high, latest.low, latest.close, latest.volume, latest.vwap,
            latest.trade_count, latest.feed, latest.flags, latest.revision,
@@ -35,6 +35,9 @@ _LATEST: Final = """
       LEFT JOIN bar_latest AS latest
         ON latest.symbol = validity.symbol
        AND latest.timeframe = coalesce(%(timeframe)s::text, latest.timeframe)
+      CROSS JOIN LATERAL (
+          SELECT CASE WHEN latest.timeframe = '1d' THEN 'UTC' ELSE identity.time_zone END AS name
+          ) AS zone
       LEFT JOIN market_feed AS feed ON feed.feed_id = latest.feed
 """
 _FINEST_FIRST: Final = {timeframe.value: rank for rank, timeframe in enumerate(Timeframe)}

@@ -37,8 +37,15 @@ _SESSION: Final[Mapping[str, str]] = {
     "lock_timeout": "10s",
 }
 _QUERY_SESSION: Final = {**_SESSION, "statement_timeout": "30s"}
-# A bulk read ends by its client, its deadline or the drain, so this is only a last resort.
-_STREAM_SESSION: Final = {**_SESSION, "statement_timeout": "15min"}
+_STREAM_SESSION: Final = {
+    **_SESSION,
+    # A bulk read ends by its client, its deadline or the drain, so this is only a last resort.
+    "statement_timeout": "15min",
+    # Walk the primary key instead, which has the order: the first row leaves at once. The planner
+    # takes the filter on flags to keep 0.5% of the bars, and then sorts whole ranges to save pages
+    # (measured: 2 times slower over ten partitions, and no row before the last was read).
+    "enable_sort": "off",
+}
 
 
 @dataclass(frozen=True, slots=True)

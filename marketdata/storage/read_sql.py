@@ -1,20 +1,23 @@
-"""COPY statements that read bars, composed from literals: COPY takes no parameters.
+"""COPY statements that read stored bars, composed from literals: COPY takes no parameters.
 
-Every statement carries both bounds of time, so that the planner visits only their partitions, and
-walks the primary key (symbol, time): ordered partitions, no sort, first row at once. Short ranges of
-many symbols share a statement, since one a symbol would cost a round trip each.
+Every statement carries both bounds of time, so that the planner visits only their partitions. A long
+range of one symbol walks the primary key (symbol, time): ordered partitions, no sort, first row at
+once. Short ranges of many symbols share a statement, since one a symbol would cost a round trip each;
+an answer by time is cut into windows of time that share one each.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from psycopg import sql
 
-from marketdata.domain.bar_query import BarQuery
-from marketdata.domain.bars import BarColumn
+from marketdata.domain.bar_query import BarPosition, BarQuery
+from marketdata.domain.bars import BarColumn, BarFlag
+from marketdata.domain.calendar import SessionHours
 from marketdata.domain.symbol import ResolvedSymbol, TickerSegment
 from marketdata.domain.time_range import TimeRange, from_unix_us
+from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.bar_rows import SQL_NAMES
 from marketdata.storage.bar_tables import bar_table
 
@@ -24,17 +27,38 @@ _MOST_SORTED_BARS: Final = 16_384
 _COPY: Final = sql.SQL("COPY ({query}) TO STDOUT (FORMAT binary)")
 _SEGMENT: Final = sql.SQL("""
     SELECT {columns} FROM {table}
-     WHERE symbol = {ticker} AND time >= {start} AND time < {end}""")
+     WHERE symbol = {ticker} AND time >= {start} AND time < {end}{session}""")
 _LAST: Final = sql.SQL("SELECT * FROM ({query} ORDER BY time DESC LIMIT {limit}) AS last")
+_BEHIND: Final = sql.SQL("SELECT * FROM ({query}) AS answer WHERE time {behind} {time}")
 _SHARED: Final = sql.SQL("""
     SELECT segment.symbol_index, bar.* FROM (VALUES {segments})
         AS segment (symbol_index, ticker, range_start, range_end)
      CROSS JOIN LATERAL (
         SELECT {columns} FROM {table}
          WHERE symbol = segment.ticker AND time >= segment.range_start
-           AND time < segment.range_end AND time >= {start} AND time < {end}
+           AND time < segment.range_end AND time >= {start} AND time < {end}{session}
          ORDER BY time DESC LIMIT {limit}) AS bar
-     ORDER BY segment.symbol_index, bar.time {direction}""")
+     WHERE {behind}
+     ORDER BY {order}""")
+# The last bars of a symbol whose ticker changed are the last of all its segments'.
+_SHARED_LAST: Final = sql.SQL("""
+    SELECT symbol_index, {columns} FROM (
+        SELECT segment.symbol_index, bar.*,
+               row_number() OVER (PARTITION BY segment.symbol_index ORDER BY bar.time DESC) AS age
+          FROM (VALUES {segments}) AS segment (symbol_index, ticker, range_start, range_end)
+         CROSS JOIN LATERAL (
+            SELECT {columns} FROM {table}
+             WHERE symbol = segment.ticker AND time >= segment.range_start
+               AND time < segment.range_end AND time >= {start} AND time < {end}{session}
+             ORDER BY time DESC LIMIT {limit}) AS bar) AS answer
+     WHERE age <= {limit} AND ({behind})
+     ORDER BY {order}""")
+_SESSION: Final = {
+    SessionHours.REGULAR: sql.SQL(" AND flags & {} = 0").format(int(BarFlag.EXTENDED_SESSION)),
+    SessionHours.EXTENDED: sql.SQL(" AND flags & {} <> 0").format(int(BarFlag.EXTENDED_SESSION)),
+}
+
+_Placed = tuple[str, TickerSegment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,61 +70,101 @@ class BarStatement:
     text : sql.Composed
         The statement.
     symbols : tuple of str
-        Whose bars its rows are; with more than one, each row begins with an index into it.
+        Whose bars its rows are.
+    many : bool
+        Whether each row begins with an index into `symbols`.
     """
 
     text: sql.Composed
     symbols: tuple[str, ...]
+    many: bool
 
 
 def bar_statements(
     query: BarQuery, resolved: Sequence[ResolvedSymbol], count: int | None = None
-) -> list[BarStatement]:
-    """Compose the statements that answer `query`, in the order of the answer.
+) -> Iterator[BarStatement]:
+    """Compose the statements that answer `query` from stored bars, in the order of the answer.
 
     Parameters
     ----------
     query : BarQuery
-        What is asked; `symbols` is taken from `resolved`.
+        What is asked, of a timeframe that is stored; `symbols` is taken from `resolved`.
     resolved : sequence of ResolvedSymbol
         The symbols to read, in order.
     count : int, optional
-        Only the first so many bars of each statement, in the order asked for.
+        Only the first so many bars of each statement of one symbol, in the order asked for.
     """
+    if query.by_time and len(resolved) > 1:
+        return _by_time(query, resolved)
+    return _by_symbol(query, resolved, count)
+
+
+def _by_symbol(
+    query: BarQuery, resolved: Sequence[ResolvedSymbol], count: int | None
+) -> Iterator[BarStatement]:
+    resume = query.resume_after
+    names = [symbol.symbol for symbol in resolved]
+    if resume is not None and resume.symbol in names:
+        resolved = resolved[names.index(resume.symbol) :]
+        yield _single(query, resolved[0], count)
+        resolved, query = resolved[1:], replace(query, resume_after=None)
+    for group in _groups(query, resolved):
+        if len(group) == 1:
+            yield _single(query, group[0], count)
+        else:
+            yield _shared(query, [(s.symbol, _clip(s, query.range)[0]) for s in group])
+
+
+def _groups(query: BarQuery, resolved: Sequence[ResolvedSymbol]) -> Iterator[list[ResolvedSymbol]]:
+    """Put neighbours together that share a statement; what a rename divides stays alone."""
     bars_a_symbol = query.range.most_bars(query.timeframe)
     if query.limit is not None:
         bars_a_symbol = min(bars_a_symbol, query.limit)
-    group_size = max(1, _MOST_SORTED_BARS // max(1, bars_a_symbol))
-    statements: list[BarStatement] = []
-    group: list[tuple[str, TickerSegment]] = []
-
-    def close_group() -> None:
-        if len(group) == 1:
-            statements.append(_single(query, group[0][0], [group[0][1]], count))
-        elif group:
-            statements.append(_shared(query, group))
-        group.clear()
-
+    size = max(1, _MOST_SORTED_BARS // max(1, bars_a_symbol))
+    group: list[ResolvedSymbol] = []
     for symbol in resolved:
-        segments = _clip(symbol.segments, query.range)
-        if len(segments) == 1:
-            group.append((symbol.symbol, segments[0]))
-        if len(segments) > 1 or len(group) == group_size:
-            close_group()
-        if len(segments) > 1:  # renamed within the range: its last bars cross the segments
-            statements.append(_single(query, symbol.symbol, segments, count))
-    close_group()
-    return statements
+        segments = _clip(symbol, query.range)
+        is_renamed = len(segments) > 1  # its last bars cross the segments
+        if group and (is_renamed or len(group) == size):
+            yield group
+            group = []
+        if is_renamed:
+            yield [symbol]
+        elif segments:
+            group.append(symbol)
+    if group:
+        yield group
 
 
-def _clip(segments: Sequence[TickerSegment], within: TimeRange) -> list[TickerSegment]:
-    clipped = [TickerSegment(s.ticker, s.range.intersect(within)) for s in segments]
+def _by_time(query: BarQuery, resolved: Sequence[ResolvedSymbol]) -> Iterator[BarStatement]:
+    windows = [query.range]
+    if query.limit is None:
+        windows = list(_windows(query, len(resolved)))
+    for window in reversed(windows) if query.descending else windows:
+        within = replace(query, range=window)
+        group = [(s.symbol, segment) for s in resolved for segment in _clip(s, window)]
+        if group:
+            yield _shared(within, group)
+
+
+def _windows(query: BarQuery, symbols: int) -> Iterator[TimeRange]:
+    width = max(1, _MOST_SORTED_BARS // symbols) * query.timeframe.duration_us
+    start, end = query.range.start_us, query.range.end_us
+    if query.resume_after is not None:
+        resume_us = query.resume_after.time_us
+        start, end = (
+            (start, min(end, resume_us + 1)) if query.descending else (max(start, resume_us), end)
+        )
+    for first in range(start, end, width):
+        yield TimeRange(first, min(first + width, end))
+
+
+def _clip(symbol: ResolvedSymbol, within: TimeRange) -> list[TickerSegment]:
+    clipped = [TickerSegment(s.ticker, s.range.intersect(within)) for s in symbol.segments]
     return [segment for segment in clipped if not segment.range.is_empty]
 
 
-def _single(
-    query: BarQuery, symbol: str, segments: Sequence[TickerSegment], count: int | None
-) -> BarStatement:
+def _single(query: BarQuery, symbol: ResolvedSymbol, count: int | None) -> BarStatement:
     parts = [
         _SEGMENT.format(
             columns=_columns(query),
@@ -108,44 +172,72 @@ def _single(
             ticker=sql.Literal(segment.ticker),
             start=_time(segment.range.start_us),
             end=_time(segment.range.end_us),
+            session=_session(query),
         )
-        for segment in segments
+        for segment in _clip(symbol, query.range) or symbol.segments[:1]
     ]
     text: sql.Composable = sql.SQL(" UNION ALL ").join(parts)
     if query.limit is not None:
         text = _LAST.format(query=text, limit=sql.Literal(query.limit))
+    if query.resume_after is not None:
+        behind = sql.SQL("<" if query.descending else ">")
+        time = _time(query.resume_after.time_us)
+        text = _BEHIND.format(query=text, behind=behind, time=time)
     ordered = sql.SQL("{} ORDER BY time {} LIMIT {}").format(
         text, _direction(query), sql.Literal(count)
     )
-    return BarStatement(_COPY.format(query=ordered), (symbol,))
+    return BarStatement(_COPY.format(query=ordered), (symbol.symbol,), many=False)
 
 
-def _shared(query: BarQuery, group: Sequence[tuple[str, TickerSegment]]) -> BarStatement:
+def _shared(query: BarQuery, group: Sequence[_Placed]) -> BarStatement:
+    symbols = tuple(dict.fromkeys(symbol for symbol, _ in group))
+    positions = {symbol: position for position, symbol in enumerate(symbols)}
     rows = [
         sql.SQL('({}, {} COLLATE "C", {}, {})').format(
-            sql.Literal(index),
+            sql.Literal(positions[symbol]),
             sql.Literal(segment.ticker),
             _time(segment.range.start_us),
             _time(segment.range.end_us),
         )
-        for index, (_, segment) in enumerate(group)
+        for symbol, segment in group
     ]
+    order = (
+        "bar.time {0}, segment.symbol_index" if query.by_time else "segment.symbol_index, bar.time {0}"
+    )
     text = _SHARED.format(
         segments=sql.SQL(", ").join(rows),
         columns=_columns(query),
         table=bar_table(query.timeframe),
         start=_time(query.range.start_us),
         end=_time(query.range.end_us),
+        session=_session(query),
         limit=sql.Literal(query.limit),
-        direction=_direction(query),
+        behind=_behind(query, query.resume_after, positions),
+        order=sql.SQL(order).format(_direction(query)),
     )
-    return BarStatement(_COPY.format(query=text), tuple(symbol for symbol, _ in group))
+    return BarStatement(_COPY.format(query=text), symbols, many=True)
+
+
+def _behind(query: BarQuery, position: BarPosition | None, positions: dict[str, int]) -> sql.Composable:
+    if position is None:
+        return sql.SQL("true")
+    # A symbol that has no bars here any more stands behind none of the others.
+    index = sql.Literal(positions.get(position.symbol, -1))
+    time = _time(position.time_us)
+    text = "time {} {} OR (time = {} AND symbol_index > {})"
+    return sql.SQL(text).format(sql.SQL("<" if query.descending else ">"), time, time, index)
 
 
 def _columns(query: BarQuery) -> sql.Composed:
     wanted = query.columns | {BarColumn.TIME}
     names = [sql.Identifier(SQL_NAMES[column]) for column in BarColumn if column in wanted]
     return sql.SQL(", ").join(names)
+
+
+def _session(query: BarQuery) -> sql.Composable:
+    if query.timeframe is Timeframe.DAY_1:
+        return sql.SQL("")
+    return _SESSION.get(query.session, sql.SQL(""))
 
 
 def _direction(query: BarQuery) -> sql.SQL:

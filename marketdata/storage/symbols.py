@@ -26,7 +26,8 @@ from marketdata.storage.pools import Connection, Pools
 # A ticker names the identity that holds it now, else the one that held it last: FB finds META, and
 # once FB is reused, the new holder. By symbol_validity_symbol, then symbol_validity_symbol_id.
 _RESOLVE: Final = """
-    SELECT asked.ord, asked.symbol, identity.symbol_id, identity.currency, validity.symbol,
+    SELECT asked.ord, asked.symbol, identity.symbol_id, identity.currency,
+           identity.calendar, validity.symbol,
            extract(epoch FROM validity.valid_from::timestamp AT TIME ZONE zone.name)::bigint,
            extract(epoch FROM validity.valid_to::timestamp AT TIME ZONE zone.name)::bigint
       FROM unnest(%(symbols)s::text[]) WITH ORDINALITY AS asked (symbol, ord)
@@ -68,6 +69,9 @@ _LIST: Final = (
      ORDER BY identity.symbol, identity.symbol_id LIMIT %(limit)s
 """
 )
+# An exclusion constraint is checked behind the insert: two creators of one ticker would wait for each
+# other until PostgreSQL ends one of them a second later.
+_LOCK_TICKER: Final = "SELECT pg_advisory_xact_lock(hashtext('market_symbol'), hashtext(%s))"
 _INSERT: Final = """
     INSERT INTO market_symbol (symbol, name, venue, asset_class, currency, calendar, time_zone,
                                tick_size, status, ipo_date, provider_symbols)
@@ -165,8 +169,12 @@ async def resolve(
     cursor = await connection.execute(_RESOLVE, parameters)
     rows = await cursor.fetchall()
     return {
-        symbol: ResolvedSymbol(symbol, symbol_id, currency, tuple(_segments(group, timeframe)))
-        for (_, symbol, symbol_id, currency), group in groupby(rows, itemgetter(0, 1, 2, 3))
+        symbol: ResolvedSymbol(
+            symbol, symbol_id, currency, tuple(_segments(group, timeframe)), calendar
+        )
+        for (_, symbol, symbol_id, currency, calendar), group in groupby(
+            rows, itemgetter(0, 1, 2, 3, 4)
+        )
     }
 
 
@@ -197,6 +205,7 @@ async def _insert(connection: Connection, new: NewSymbol) -> None:
         "ipo_date": new.ipo_date,
         "provider_symbols": Jsonb(dict(new.provider_symbols)),
     }
+    await connection.execute(_LOCK_TICKER, [new.symbol])
     cursor = await connection.execute(_INSERT, parameters)
     row = await cursor.fetchone()
     assert row is not None  # noqa: S101 -- RETURNING of one inserted row

@@ -7,12 +7,19 @@ from typing import Final
 from bifrost.marketdata.v1 import bar_pb2, bars_service_pb2, timeframe_pb2
 
 from marketdata.domain.adjustment import Adjustment
-from marketdata.domain.bar_query import BarQuery
+from marketdata.domain.bar_query import BarPosition, BarQuery
 from marketdata.domain.bars import ALL_COLUMNS, BarColumn
+from marketdata.domain.calendar import SessionHours
 from marketdata.domain.symbol import symbol_problem
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
-from marketdata.wire.enums import ADJUSTMENT_FROM_PROTO, COLUMN_FROM_PROTO, TIMEFRAME_FROM_PROTO
+from marketdata.wire.enums import (
+    ADJUSTMENT_FROM_PROTO,
+    COLUMN_FROM_PROTO,
+    ORDER_FROM_PROTO,
+    SESSION_FROM_PROTO,
+    TIMEFRAME_FROM_PROTO,
+)
 from marketdata.wire.page_token import parse_page_size, parse_page_token
 from marketdata.wire.times import parse_range
 from marketdata.wire.violations import Violations
@@ -21,12 +28,9 @@ MOST_SYMBOLS: Final = 5_000
 # More than there are; four megabytes hold four million, and each wrong one would be described.
 _MOST_COLUMNS: Final = 100
 
-_ASCENDING: Final = (bar_pb2.BAR_ORDER_UNSPECIFIED, bar_pb2.BAR_ORDER_SYMBOL_TIME)
-_DESCENDING: Final = bar_pb2.BAR_ORDER_SYMBOL_TIME_DESCENDING
-_UNSERVED_ORDERS: Final = (
-    bar_pb2.BAR_ORDER_TIME_SYMBOL,
-    bar_pb2.BAR_ORDER_TIME_SYMBOL_DESCENDING,
-)
+# Whatever the timeframe, no bar lies outside of the daily bounds.
+_EARLIEST_US: Final = Timeframe.DAY_1.earliest_us
+_LATEST_US: Final = Timeframe.DAY_1.latest_us
 _POSITION_BYTES: Final = 8
 
 
@@ -53,14 +57,16 @@ def parse_list_bars(request: bars_service_pb2.ListBarsRequest, now_us: int) -> L
     """
     violations = Violations()
     check_symbol("symbol", request.symbol, violations)
-    _check_adjustment(request.adjustment, violations)
+    timeframe = parse_timeframe("timeframe", request.timeframe, violations, stored=False)
     query = BarQuery(
         symbols=(request.symbol,),
-        timeframe=parse_timeframe("timeframe", request.timeframe, violations),
-        range=TimeRange(0, 0),
-        descending=_parse_descending(request.order, violations),
+        timeframe=timeframe,
+        range=_parse_range(request, timeframe, now_us, violations),
+        descending=_parse_order(request.order, violations)[0],
+        session=_parse_session(request.session, violations),
+        adjustment=_parse_adjustment(request.adjustment, violations),
+        now_us=now_us,
     )
-    query = replace(query, range=_parse_range(request, query.timeframe, now_us, violations))
     page_size = parse_page_size(request.page_size, violations)
     position = parse_page_token(request, violations)
     violations.raise_any()
@@ -87,17 +93,22 @@ def parse_stream_bars(request: bars_service_pb2.StreamBarsRequest, now_us: int) 
     """
     violations = Violations()
     _check_symbols(request.symbols, violations)
-    _check_adjustment(request.adjustment, violations)
     if request.limit < 0:
         violations.add("limit", "NEGATIVE", "is negative; leave it out for all bars")
-    timeframe = parse_timeframe("timeframe", request.timeframe, violations)
+    timeframe = parse_timeframe("timeframe", request.timeframe, violations, stored=False)
+    descending, by_time = _parse_order(request.order, violations)
     query = BarQuery(
         symbols=tuple(request.symbols),
         timeframe=timeframe,
         range=_parse_range(request, timeframe, now_us, violations),
         limit=request.limit or None,
-        descending=_parse_descending(request.order, violations),
+        descending=descending,
+        by_time=by_time,
         columns=_parse_columns(request.columns, violations),
+        session=_parse_session(request.session, violations),
+        adjustment=_parse_adjustment(request.adjustment, violations),
+        resume_after=_parse_resume_after(request, violations),
+        now_us=now_us,
     )
     violations.raise_any()
     return query
@@ -181,24 +192,41 @@ def _check_symbols(symbols: Sequence[str], violations: Violations) -> None:
             violations.add(f"symbols[{position}]", "DUPLICATE", problem)
 
 
-def _check_adjustment(adjustment: bar_pb2.Adjustment.ValueType, violations: Violations) -> None:
-    parsed = ADJUSTMENT_FROM_PROTO.get(adjustment)
-    if parsed is None:
+def _parse_adjustment(adjustment: bar_pb2.Adjustment.ValueType, violations: Violations) -> Adjustment:
+    if adjustment not in ADJUSTMENT_FROM_PROTO:
         problem = f"{adjustment} is no adjustment; leave it out for raw prices"
         violations.add("adjustment", "UNKNOWN_ADJUSTMENT", problem)
-    elif parsed is not Adjustment.RAW:
-        problem = "only ADJUSTMENT_RAW is served so far"
-        violations.not_supported("adjustment", problem)
+    return ADJUSTMENT_FROM_PROTO.get(adjustment, Adjustment.RAW)
 
 
-def _parse_descending(order: bar_pb2.BarOrder.ValueType, violations: Violations) -> bool:
-    if order in _UNSERVED_ORDERS:
-        problem = "orders by time first are not served yet; ask for BAR_ORDER_SYMBOL_TIME"
-        violations.not_supported("order", problem)
-    elif order not in _ASCENDING and order != _DESCENDING:
+def _parse_session(session: bar_pb2.Session.ValueType, violations: Violations) -> SessionHours:
+    if session not in SESSION_FROM_PROTO:
+        problem = f"{session} is no session; leave it out for SESSION_REGULAR"
+        violations.add("session", "UNKNOWN_SESSION", problem)
+    return SESSION_FROM_PROTO.get(session, SessionHours.REGULAR)
+
+
+def _parse_order(order: bar_pb2.BarOrder.ValueType, violations: Violations) -> tuple[bool, bool]:
+    """Read an order: whether it descends, and whether times come first."""
+    if order not in ORDER_FROM_PROTO:
         problem = f"{order} is no order; leave it out for BAR_ORDER_SYMBOL_TIME"
         violations.add("order", "UNKNOWN_ORDER", problem)
-    return order == _DESCENDING
+    return ORDER_FROM_PROTO.get(order, (False, False))
+
+
+def _parse_resume_after(
+    request: bars_service_pb2.StreamBarsRequest, violations: Violations
+) -> BarPosition | None:
+    if not request.HasField("resume_after"):
+        return None
+    position = request.resume_after
+    if position.symbol not in request.symbols:
+        problem = "is not one of symbols; repeat the request that was interrupted"
+        violations.add("resume_after.symbol", "UNKNOWN_POSITION", problem)
+    if not _EARLIEST_US <= position.time_us < _LATEST_US:
+        problem = "is not the time of a bar, in Unix microseconds"
+        violations.add("resume_after.time_us", "TIME_OUT_OF_BOUNDS", problem)
+    return BarPosition(position.symbol, position.time_us)
 
 
 def _parse_columns(

@@ -1,5 +1,7 @@
 """Answers of BarsService that read: rows for people, and the parts of a stream."""
 
+from collections.abc import Iterable
+from datetime import date
 from typing import Final
 
 import numpy as np
@@ -11,7 +13,12 @@ from marketdata.domain.bars import MISSING_TRADE_COUNT, BarFlag, BarFrame
 from marketdata.domain.time_range import session_date
 from marketdata.domain.timeframe import Timeframe
 from marketdata.wire.bar_batch import encode_batch
-from marketdata.wire.enums import ADJUSTMENT_TO_PROTO, TIMEFRAME_TO_PROTO
+from marketdata.wire.enums import (
+    ADJUSTMENT_TO_PROTO,
+    ORDER_TO_PROTO,
+    SESSION_TO_PROTO,
+    TIMEFRAME_TO_PROTO,
+)
 from marketdata.wire.protobuf_format import embed
 from marketdata.wire.times import to_timestamp
 
@@ -54,7 +61,12 @@ def to_proto_bar(frame: BarFrame, row: int, timeframe: Timeframe, currency: str)
 
 
 def encode_stream_header(
-    query: BarQuery, unresolved: tuple[str, ...], seq: int, read_time_us: int
+    query: BarQuery,
+    source: Timeframe,
+    unresolved: tuple[str, ...],
+    unadjusted: Iterable[tuple[str, date, str]],
+    seq: int,
+    read_time_us: int,
 ) -> bytes:
     """Encode the first message of a stream.
 
@@ -62,8 +74,12 @@ def encode_stream_header(
     ----------
     query : BarQuery
         As it is applied.
+    source : Timeframe
+        Of the stored bars that the answer is made from.
     unresolved : tuple of str
         Symbols that name nothing known.
+    unadjusted : iterable of (symbol, ex-date, reason)
+        Corporate actions that could not be applied.
     seq : int
         Position of the snapshot in the change log.
     read_time_us : int
@@ -71,11 +87,11 @@ def encode_stream_header(
     """
     header = bars_service_pb2.StreamBarsHeader(
         timeframe=TIMEFRAME_TO_PROTO[query.timeframe],
-        source_timeframe=TIMEFRAME_TO_PROTO[query.timeframe],
-        adjustment=bar_pb2.ADJUSTMENT_RAW,
-        order=bar_pb2.BAR_ORDER_SYMBOL_TIME_DESCENDING
-        if query.descending
-        else bar_pb2.BAR_ORDER_SYMBOL_TIME,
+        source_timeframe=TIMEFRAME_TO_PROTO[source],
+        adjustment=ADJUSTMENT_TO_PROTO[query.adjustment],
+        order=ORDER_TO_PROTO[query.descending, query.by_time],
+        session=SESSION_TO_PROTO[query.session],
+        unadjusted_actions=to_proto_unadjusted(unadjusted),
         start_time=to_timestamp(query.range.start_us),
         end_time=to_timestamp(query.range.end_us),
         unresolved_symbols=unresolved,
@@ -96,14 +112,31 @@ def encode_stream_trailer(rows: int) -> bytes:
     return bars_service_pb2.StreamBarsResponse(trailer=trailer).SerializeToString()
 
 
+def to_proto_unadjusted(
+    unadjusted: Iterable[tuple[str, date, str]],
+) -> list[bars_service_pb2.UnadjustedAction]:
+    """List corporate actions that could not be applied: symbol, ex-date, reason."""
+    return [
+        bars_service_pb2.UnadjustedAction(symbol=symbol, ex_date=ex_date.isoformat(), reason=reason)
+        for symbol, ex_date, reason in unadjusted
+    ]
+
+
 def to_list_response(
-    bars: list[bar_pb2.Bar], next_page_token: str, timeframe: Timeframe, read_time_us: int
+    bars: list[bar_pb2.Bar],
+    next_page_token: str,
+    query: BarQuery,
+    source: Timeframe,
+    unadjusted: Iterable[tuple[str, date, str]],
+    read_time_us: int,
 ) -> bars_service_pb2.ListBarsResponse:
-    """Make the answer of ListBars."""
+    """Make the answer of ListBars; parameters as `encode_stream_header`."""
     return bars_service_pb2.ListBarsResponse(
         bars=bars,
         next_page_token=next_page_token,
-        adjustment=ADJUSTMENT_TO_PROTO[Adjustment.RAW],
-        source_timeframe=TIMEFRAME_TO_PROTO[timeframe],
+        adjustment=ADJUSTMENT_TO_PROTO[query.adjustment],
+        source_timeframe=TIMEFRAME_TO_PROTO[source],
+        session=SESSION_TO_PROTO[query.session],
+        unadjusted_actions=to_proto_unadjusted(unadjusted),
         read_time=to_timestamp(read_time_us),
     )

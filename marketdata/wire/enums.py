@@ -6,6 +6,7 @@ from bifrost.marketdata.v1 import bar_pb2, symbol_pb2, timeframe_pb2
 
 from marketdata.domain.adjustment import Adjustment
 from marketdata.domain.bars import BarColumn
+from marketdata.domain.calendar import SessionHours
 from marketdata.domain.symbol import AssetClass, SymbolStatus
 from marketdata.domain.timeframe import Timeframe
 
@@ -17,6 +18,31 @@ TIMEFRAME_TO_PROTO: Final = {
     Timeframe.DAY_1: timeframe_pb2.TIMEFRAME_1_DAY,
 }
 TIMEFRAME_FROM_PROTO: Final = {proto: domain for domain, proto in TIMEFRAME_TO_PROTO.items()}
+
+SESSION_TO_PROTO: Final = {
+    SessionHours.REGULAR: bar_pb2.SESSION_REGULAR,
+    SessionHours.EXTENDED: bar_pb2.SESSION_EXTENDED,
+    SessionHours.ALL: bar_pb2.SESSION_ALL,
+}
+SESSION_FROM_PROTO: Final = {
+    bar_pb2.SESSION_UNSPECIFIED: SessionHours.REGULAR,
+    **{proto: domain for domain, proto in SESSION_TO_PROTO.items()},
+}
+
+# Which way (descending), and whether times come first.
+ORDER_FROM_PROTO: Final = {
+    bar_pb2.BAR_ORDER_UNSPECIFIED: (False, False),
+    bar_pb2.BAR_ORDER_SYMBOL_TIME: (False, False),
+    bar_pb2.BAR_ORDER_SYMBOL_TIME_DESCENDING: (True, False),
+    bar_pb2.BAR_ORDER_TIME_SYMBOL: (False, True),
+    bar_pb2.BAR_ORDER_TIME_SYMBOL_DESCENDING: (True, True),
+}
+ORDER_TO_PROTO: Final = {
+    (False, False): bar_pb2.BAR_ORDER_SYMBOL_TIME,
+    (True, False): bar_pb2.BAR_ORDER_SYMBOL_TIME_DESCENDING,
+    (False, True): bar_pb2.BAR_ORDER_TIME_SYMBOL,
+    (True, True): bar_pb2.BAR_ORDER_TIME_SYMBOL_DESCENDING,
+}
 
 ADJUSTMENT_TO_PROTO: Final = {
     Adjustment.RAW: bar_pb2.ADJUSTMENT_RAW,

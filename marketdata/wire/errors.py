@@ -29,6 +29,7 @@ ERROR_TABLE: Final[dict[type[tree.ServiceError], grpc.StatusCode]] = {
     tree.BarNotFoundError: grpc.StatusCode.NOT_FOUND,
     tree.SymbolAlreadyExistsError: grpc.StatusCode.ALREADY_EXISTS,
     tree.ResourceExhaustedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    tree.StreamStalledError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     tree.StorageFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     tree.ServiceUnavailableError: grpc.StatusCode.UNAVAILABLE,
     tree.DatabaseUnavailableError: grpc.StatusCode.UNAVAILABLE,

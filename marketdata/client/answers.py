@@ -1,0 +1,340 @@
+"""What calls answer, without anything of protobuf."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import Enum
+
+from marketdata.domain.adjustment import Adjustment
+from marketdata.domain.bar_order import BarOrder
+from marketdata.domain.bar_query import Session
+from marketdata.domain.symbol import Symbol
+from marketdata.domain.timeframe import Timeframe
+
+
+@dataclass(frozen=True, slots=True)
+class UnadjustedAction:
+    """A corporate action that the prices of an answer are not adjusted for.
+
+    Attributes
+    ----------
+    symbol : str
+        As asked for.
+    ex_date : date
+        The first session that trades without it.
+    reason : str
+        Why, for people.
+    """
+
+    symbol: str
+    ex_date: date
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedRead:
+    """What the service applied to a read of bars, defaults included.
+
+    Attributes
+    ----------
+    timeframe, source_timeframe : Timeframe
+        Of the bars, and of the stored bars that they are made from.
+    adjustment : Adjustment
+        What was taken out of the prices.
+    session : Session
+        The part of the trading day.
+    order : BarOrder
+        Of the bars.
+    start, end : datetime
+        The range, UTC, start inclusive, end exclusive.
+    unresolved_symbols : tuple of str
+        Symbols that name nothing known; the rest is in the answer.
+    unadjusted_actions : tuple of UnadjustedAction
+        Actions that could not be applied.
+    read_time : datetime
+        When the first snapshot was taken, UTC.
+    snapshot_seq : int
+        Position in the change log of the first snapshot: every change up to it is in the answer.
+    snapshots : int
+        From how many snapshots the answer was read: 1, and one more for every interruption behind
+        which the log had moved on. Bars of later ones can hold changes after `snapshot_seq`.
+    """
+
+    timeframe: Timeframe
+    source_timeframe: Timeframe
+    adjustment: Adjustment
+    session: Session
+    order: BarOrder
+    start: datetime
+    end: datetime
+    unresolved_symbols: tuple[str, ...]
+    unadjusted_actions: tuple[UnadjustedAction, ...]
+    read_time: datetime
+    snapshot_seq: int
+    snapshots: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar as a row: for people and small reads.
+
+    Attributes
+    ----------
+    symbol : str
+        As asked for.
+    timeframe : Timeframe
+        How much time it covers.
+    time : datetime
+        Its open, UTC. Daily: the session date at 00:00:00 UTC, a label and not an instant.
+    session_date : date or None
+        The trading date; only of daily bars.
+    open, high, low, close : float
+        In `currency` a share.
+    volume : float
+        Shares; NaN where it is not known, 0 where nothing traded.
+    vwap, trade_count : float or None, int or None
+        None where they are not known.
+    currency : str
+        ISO 4217 code of the prices.
+    feed : str
+        Where it came from, ``provider/feed``.
+    is_final : bool
+        False while it can still grow.
+    revision : int
+        0 as first stored, one more for every change since.
+    is_derived : bool
+        Whether it was computed from finer bars.
+    """
+
+    symbol: str
+    timeframe: Timeframe
+    time: datetime
+    session_date: date | None
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    vwap: float | None
+    trade_count: int | None
+    currency: str
+    feed: str
+    is_final: bool
+    revision: int
+    is_derived: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BarPage:
+    """A page of bars as rows.
+
+    Attributes
+    ----------
+    bars : tuple of Bar
+        In the order asked for.
+    next_page_token : str
+        For the next page; empty on the last one.
+    adjustment, session, source_timeframe
+        What was applied.
+    unadjusted_actions : tuple of UnadjustedAction
+        Actions that could not be applied.
+    read_time : datetime
+        When it was read, UTC.
+    """
+
+    bars: tuple[Bar, ...]
+    next_page_token: str
+    adjustment: Adjustment
+    session: Session
+    source_timeframe: Timeframe
+    unadjusted_actions: tuple[UnadjustedAction, ...]
+    read_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LatestBar:
+    """The newest bar of one symbol of many, or why there is none.
+
+    Attributes
+    ----------
+    symbol : str
+        As asked for.
+    bar : Bar or None
+        The newest final bar, raw.
+    reason : str
+        Why there is none: MALFORMED_SYMBOL, SYMBOL_NOT_FOUND, BAR_NOT_FOUND; else empty.
+    """
+
+    symbol: str
+    bar: Bar | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BarsCreated:
+    """What became of the bars of `create_bars`; every one is counted once.
+
+    Attributes
+    ----------
+    accepted, unchanged, revised, outranked, rejected : int
+        Stored for the first time; stored already as they are; replaced; left out because of a
+        higher-ranked feed's bar; left out because of their symbol.
+    rejected_symbols : mapping of str to (str, int)
+        Per symbol the reason and how many bars.
+    seq : int
+        Position in the change log; 0 where nothing changed.
+    """
+
+    accepted: int
+    unchanged: int
+    revised: int
+    outranked: int
+    rejected: int
+    rejected_symbols: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BarsDeleted:
+    """How many bars were deleted, and the change log's position; 0 where nothing was."""
+
+    deleted: int
+    seq: int
+
+
+class GapReason(Enum):
+    """Why bars are missing."""
+
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class BarGap:
+    """A range in which bars are missing.
+
+    Attributes
+    ----------
+    start, end : datetime
+        First missing time, and the end of the last missing bar, UTC.
+    missing_count : int
+        How many bars the calendar lets expect there.
+    reason : GapReason
+        Why they are missing.
+    """
+
+    start: datetime
+    end: datetime
+    missing_count: int
+    reason: GapReason
+
+
+@dataclass(frozen=True, slots=True)
+class BarCoverage:
+    """Which bars of a symbol are there, and which are missing by its calendar.
+
+    Attributes
+    ----------
+    first, last : datetime or None
+        Times of the first and last bar in the range, UTC; None where there is none.
+    count, expected_count : int
+        Bars that are stored, and that the calendar lets expect.
+    gaps : tuple of BarGap
+        What is missing, ascending; all of it.
+    """
+
+    first: datetime | None
+    last: datetime | None
+    count: int
+    expected_count: int
+    gaps: tuple[BarGap, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TimeframeStatistics:
+    """What is stored of one timeframe.
+
+    Attributes
+    ----------
+    timeframe : Timeframe
+        Which bars.
+    rows, symbols : int
+        How many bars, of how many symbols; of all symbols together `rows` is an estimate.
+    first, last : datetime
+        Times of the first and last bar, UTC.
+    size_bytes, partitions : int
+        On disk with indexes; 0 where one symbol was asked for.
+    """
+
+    timeframe: Timeframe
+    rows: int
+    symbols: int
+    first: datetime
+    last: datetime
+    size_bytes: int
+    partitions: int
+
+
+class MatchKind(Enum):
+    """How a symbol matches a search."""
+
+    EXACT = "exact"
+    PREFIX = "prefix"
+    FUZZY = "fuzzy"
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolMatch:
+    """A symbol that a search found, how, and its likeness from 0 to 1."""
+
+    symbol: Symbol
+    kind: MatchKind
+    score: float
+
+
+class SymbolValidity(Enum):
+    """What a text names."""
+
+    KNOWN_ACTIVE = "known_active"
+    KNOWN_DELISTED = "known_delisted"
+    RENAMED = "renamed"
+    UNKNOWN = "unknown"
+    MALFORMED = "malformed"
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolVerdict:
+    """What a text names.
+
+    Attributes
+    ----------
+    symbol : str
+        The text as sent.
+    validity : SymbolValidity
+        What it names.
+    renamed_to : str
+        The present ticker of what it named, where that is another one; else empty.
+    problem : str
+        What is wrong with a malformed text, for people; else empty.
+    """
+
+    symbol: str
+    validity: SymbolValidity
+    renamed_to: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionsCreated:
+    """What became of corporate actions.
+
+    Attributes
+    ----------
+    accepted, unchanged : int
+        Stored for the first time; ex-dates that have an action of that kind already.
+    seq : int
+        Position in the change log; 0 where nothing changed.
+    """
+
+    accepted: int
+    unchanged: int
+    seq: int

@@ -1,0 +1,132 @@
+"""The methods of the contract as the client calls them: path, and the messages they take and give."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from bifrost.marketdata.v1 import bars_service_pb2 as bars
+from bifrost.marketdata.v1 import symbol_service_pb2 as symbols
+from google.protobuf.message import Message
+
+Request_contra = TypeVar("Request_contra", bound=Message | bytes, contravariant=True)
+Response_co = TypeVar("Response_co", covariant=True)
+
+_SYMBOLS: Final = "/bifrost.marketdata.v1.SymbolService/"
+_BARS: Final = "/bifrost.marketdata.v1.BarsService/"
+
+
+@dataclass(frozen=True, slots=True)
+class Method(Generic[Request_contra, Response_co]):
+    """A method of the contract.
+
+    Attributes
+    ----------
+    path : str
+        ``/package.Service/Method``.
+    decode : callable or None
+        Makes the response of its bytes; None where the caller reads the bytes itself.
+    is_repeatable : bool
+        Whether sending the same request again leaves the service as sending it once, and its answer
+        still says what became of the request: such calls are retried.
+    """
+
+    path: str
+    decode: Callable[[bytes], Response_co] | None
+    is_repeatable: bool = False
+
+
+def encode(request: Message | bytes) -> bytes:
+    """Encode a request; bulk requests come encoded."""
+    return request if isinstance(request, bytes) else request.SerializeToString()
+
+
+GET_SYMBOL: Final = Method[symbols.GetSymbolRequest, symbols.GetSymbolResponse](
+    f"{_SYMBOLS}GetSymbol", symbols.GetSymbolResponse.FromString, is_repeatable=True
+)
+LIST_SYMBOLS: Final = Method[symbols.ListSymbolsRequest, symbols.ListSymbolsResponse](
+    f"{_SYMBOLS}ListSymbols", symbols.ListSymbolsResponse.FromString, is_repeatable=True
+)
+# A second CreateSymbol is ALREADY_EXISTS, a second rename finds another ticker, a second deletion is
+# NOT_FOUND: a retry would report a failure of what was done.
+CREATE_SYMBOL: Final = Method[symbols.CreateSymbolRequest, symbols.CreateSymbolResponse](
+    f"{_SYMBOLS}CreateSymbol", symbols.CreateSymbolResponse.FromString
+)
+UPDATE_SYMBOL: Final = Method[symbols.UpdateSymbolRequest, symbols.UpdateSymbolResponse](
+    f"{_SYMBOLS}UpdateSymbol", symbols.UpdateSymbolResponse.FromString
+)
+DELETE_SYMBOL: Final = Method[symbols.DeleteSymbolRequest, symbols.DeleteSymbolResponse](
+    f"{_SYMBOLS}DeleteSymbol", symbols.DeleteSymbolResponse.FromString
+)
+SEARCH_SYMBOLS: Final = Method[symbols.SearchSymbolsRequest, symbols.SearchSymbolsResponse](
+    f"{_SYMBOLS}SearchSymbols", symbols.SearchSymbolsResponse.FromString, is_repeatable=True
+)
+VALIDATE_SYMBOLS: Final = Method[symbols.ValidateSymbolsRequest, symbols.ValidateSymbolsResponse](
+    f"{_SYMBOLS}ValidateSymbols", symbols.ValidateSymbolsResponse.FromString, is_repeatable=True
+)
+LIST_CORPORATE_ACTIONS: Final = Method[
+    symbols.ListCorporateActionsRequest, symbols.ListCorporateActionsResponse
+](
+    f"{_SYMBOLS}ListCorporateActions",
+    symbols.ListCorporateActionsResponse.FromString,
+    is_repeatable=True,
+)
+# What is stored already counts as unchanged, so nothing is stored twice.
+CREATE_CORPORATE_ACTIONS: Final = Method[
+    symbols.CreateCorporateActionsRequest, symbols.CreateCorporateActionsResponse
+](
+    f"{_SYMBOLS}CreateCorporateActions",
+    symbols.CreateCorporateActionsResponse.FromString,
+    is_repeatable=True,
+)
+
+GET_LATEST_BAR: Final = Method[bars.GetLatestBarRequest, bars.GetLatestBarResponse](
+    f"{_BARS}GetLatestBar", bars.GetLatestBarResponse.FromString, is_repeatable=True
+)
+BATCH_GET_LATEST_BARS: Final = Method[
+    bars.BatchGetLatestBarsRequest, bars.BatchGetLatestBarsResponse
+](f"{_BARS}BatchGetLatestBars", bars.BatchGetLatestBarsResponse.FromString, is_repeatable=True)
+LIST_BARS: Final = Method[bars.ListBarsRequest, bars.ListBarsResponse](
+    f"{_BARS}ListBars", bars.ListBarsResponse.FromString, is_repeatable=True
+)
+# A bar that is stored already, as it is, changes nothing: a retry may count as unchanged what its
+# first attempt stored, and stores nothing twice.
+CREATE_BARS: Final = Method[bars.CreateBarsRequest, bars.CreateBarsResponse](
+    f"{_BARS}CreateBars", bars.CreateBarsResponse.FromString, is_repeatable=True
+)
+# A second deletion finds nothing and would answer 0.
+DELETE_BARS: Final = Method[bars.DeleteBarsRequest, bars.DeleteBarsResponse](
+    f"{_BARS}DeleteBars", bars.DeleteBarsResponse.FromString
+)
+GET_BAR_COVERAGE: Final = Method[bars.GetBarCoverageRequest, bars.GetBarCoverageResponse](
+    f"{_BARS}GetBarCoverage", bars.GetBarCoverageResponse.FromString, is_repeatable=True
+)
+GET_BAR_STATISTICS: Final = Method[bars.GetBarStatisticsRequest, bars.GetBarStatisticsResponse](
+    f"{_BARS}GetBarStatistics", bars.GetBarStatisticsResponse.FromString, is_repeatable=True
+)
+# Streams are resumed by the client at their position, so gRPC's own retries stay away from them. The
+# bytes come as they are: each column is then copied only once.
+STREAM_BARS: Final = Method[bars.StreamBarsRequest, bytes](f"{_BARS}StreamBars", None)
+UPLOAD_BARS: Final = Method[bytes, bars.UploadBarsResponse](
+    f"{_BARS}UploadBars", bars.UploadBarsResponse.FromString
+)
+
+METHODS: Final = (
+    GET_SYMBOL,
+    LIST_SYMBOLS,
+    CREATE_SYMBOL,
+    UPDATE_SYMBOL,
+    DELETE_SYMBOL,
+    SEARCH_SYMBOLS,
+    VALIDATE_SYMBOLS,
+    LIST_CORPORATE_ACTIONS,
+    CREATE_CORPORATE_ACTIONS,
+    GET_LATEST_BAR,
+    BATCH_GET_LATEST_BARS,
+    LIST_BARS,
+    STREAM_BARS,
+    CREATE_BARS,
+    UPLOAD_BARS,
+    DELETE_BARS,
+    GET_BAR_COVERAGE,
+    GET_BAR_STATISTICS,
+)

@@ -1,0 +1,83 @@
+"""The calendars of symbols, off the event loop: making one takes seconds the first time."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import numpy as np
+
+from marketdata.domain.bars import BarFrame, Int64Array
+from marketdata.domain.calendar import SessionCalendar, SessionHours
+from marketdata.domain.exchange_hours import UnknownCalendarError, get_calendar
+
+log = logging.getLogger(__name__)
+
+# For a symbol whose calendar nobody knows: all its bars are regular, and its days are UTC's.
+_FALLBACK: Final = "24/7"
+
+Calendars = Mapping[str, SessionCalendar]
+
+
+async def load_calendars(names: Iterable[str]) -> dict[str, SessionCalendar]:
+    """Load calendars by name, in a thread; a process keeps those that it has loaded.
+
+    Parameters
+    ----------
+    names : iterable of str
+        As symbols have them. One that is not known is read as a market that never closes.
+    """
+    return await asyncio.to_thread(_load, frozenset(names))
+
+
+def session_labels(frame: BarFrame, calendars: Mapping[str, SessionCalendar]) -> Int64Array:
+    """Tell the session of each intraday bar.
+
+    Parameters
+    ----------
+    frame : BarFrame
+        Of one or many symbols.
+    calendars : mapping of str to SessionCalendar
+        By symbol.
+
+    Returns
+    -------
+    int64[n]
+        Session dates at 00:00:00 UTC, Unix microseconds.
+    """
+    labels = np.empty(len(frame), np.int64)
+    for calendar, rows in _rows_by_calendar(frame, calendars):
+        labels[rows] = calendar.session_labels(frame.time_us[rows])
+    return labels
+
+
+def in_regular_hours(
+    frame: BarFrame, calendars: Mapping[str, SessionCalendar]
+) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    """Tell which intraday bars start in the regular hours of their symbol; as `session_labels`."""
+    regular = np.empty(len(frame), np.bool_)
+    for calendar, rows in _rows_by_calendar(frame, calendars):
+        regular[rows] = calendar.in_hours(frame.time_us[rows], SessionHours.REGULAR)
+    return regular
+
+
+def _rows_by_calendar(
+    frame: BarFrame, calendars: Mapping[str, SessionCalendar]
+) -> list[tuple[SessionCalendar, Int64Array | slice]]:
+    distinct = {id(calendars[symbol]): calendars[symbol] for symbol in frame.symbols}
+    if len(distinct) == 1:
+        return [(calendar, slice(None)) for calendar in distinct.values()]
+    of_symbol = np.array([list(distinct).index(id(calendars[s])) for s in frame.symbols])
+    of_row = of_symbol[frame.row_symbol_index()]
+    return [(c, np.flatnonzero(of_row == i)) for i, c in enumerate(distinct.values())]
+
+
+def _load(names: frozenset[str]) -> dict[str, SessionCalendar]:
+    loaded = {}
+    for name in names:
+        try:
+            loaded[name] = get_calendar(name)
+        except UnknownCalendarError:
+            log.warning("unknown_calendar", extra={"calendar": name})
+            loaded[name] = get_calendar(_FALLBACK)
+    return loaded
