@@ -47,6 +47,7 @@ class FeedCatalog:
     def __init__(self, feeds: Sequence[Feed]) -> None:
         self._by_name = {feed.name: feed for feed in feeds}
         self.names: Mapping[int, str] = {feed.feed_id: feed.name for feed in feeds}
+        self.ranks: Mapping[int, int] = {feed.feed_id: feed.rank for feed in feeds}
 
     def find(self, name: str) -> Feed | None:
         """Find the feed called `name` (``provider/feed``), or None."""

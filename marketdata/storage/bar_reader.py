@@ -17,6 +17,7 @@ from marketdata.domain.symbol import ResolvedSymbol
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.adjustments import UnadjustedAction
 from marketdata.storage.copy_out import BlockQueue, CopyReader
+from marketdata.storage.derived_steps import DerivedSteps
 from marketdata.storage.pools import Connection, Pools
 from marketdata.storage.read_sql import bar_statements
 from marketdata.storage.read_steps import (
@@ -217,7 +218,8 @@ class _Read:
                 deadline = time.monotonic() + self._most_seconds
                 facts = await read_facts(connection, self._query)
                 self._opened.set_result(facts)
-                steps = ReadSteps(self._query, facts, connection, await self._transform)
+                make = DerivedSteps if is_derived(self._query, facts) else ReadSteps
+                steps = make(self._query, facts, connection, await self._transform)
                 reader = CopyReader(connection, self._executor, self._queue, deadline)
                 await reader.run(steps.all())
         finally:

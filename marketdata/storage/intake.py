@@ -1,14 +1,16 @@
 """Bars from outside made ready to commit: known tickers and feeds only, as ids of this database."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from marketdata.domain.bars import BarFrame
+from marketdata.domain.bars import BarFlag, BarFrame
 from marketdata.domain.feed import FeedCatalog
+from marketdata.domain.symbol import ResolvedSymbol
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import FieldViolation, InvalidRequestError
+from marketdata.storage.calendars import in_regular_hours, load_calendars
 from marketdata.storage.commit import BarWriter, CommitResult
 from marketdata.storage.feeds import read_catalog
 from marketdata.storage.pools import Pools
@@ -77,8 +79,21 @@ class BarIntake:
             frame = frame.take(is_known[index])
         if len(frame) == 0:
             return IntakeResult(CommitResult(), rejected)
+        if timeframe is not Timeframe.DAY_1:
+            frame = await _with_session_flags(frame, known)
         committed = await self._writer.commit_bars(frame.with_used_symbols(), timeframe)
         return IntakeResult(committed, rejected)
+
+
+async def _with_session_flags(frame: BarFrame, known: Mapping[str, ResolvedSymbol]) -> BarFrame:
+    """Mark what lies outside of regular hours, so that reads can tell by the row."""
+    by_name = await load_calendars(symbol.calendar for symbol in known.values())
+    used = frame.with_used_symbols()
+    calendars = {symbol: by_name[known[symbol].calendar] for symbol in used.symbols}
+    regular = in_regular_hours(used, calendars)
+    flags = frame.flags & ~np.int16(BarFlag.EXTENDED_SESSION)
+    flags[~regular] |= BarFlag.EXTENDED_SESSION
+    return replace(frame, flags=flags)
 
 
 def _with_feed_ids(frame: BarFrame, catalog: FeedCatalog) -> BarFrame:

@@ -63,7 +63,7 @@ def parse_list_bars(request: bars_service_pb2.ListBarsRequest, now_us: int) -> L
         timeframe=timeframe,
         range=_parse_range(request, timeframe, now_us, violations),
         descending=_parse_order(request.order, violations)[0],
-        session=_parse_session(request.session, violations),
+        session=_parse_session(request.session, timeframe, violations),
         adjustment=_parse_adjustment(request.adjustment, violations),
         now_us=now_us,
     )
@@ -105,7 +105,7 @@ def parse_stream_bars(request: bars_service_pb2.StreamBarsRequest, now_us: int) 
         descending=descending,
         by_time=by_time,
         columns=_parse_columns(request.columns, violations),
-        session=_parse_session(request.session, violations),
+        session=_parse_session(request.session, timeframe, violations),
         adjustment=_parse_adjustment(request.adjustment, violations),
         resume_after=_parse_resume_after(request, violations),
         now_us=now_us,
@@ -199,7 +199,12 @@ def _parse_adjustment(adjustment: bar_pb2.Adjustment.ValueType, violations: Viol
     return ADJUSTMENT_FROM_PROTO.get(adjustment, Adjustment.RAW)
 
 
-def _parse_session(session: bar_pb2.Session.ValueType, violations: Violations) -> SessionHours:
+def _parse_session(
+    session: bar_pb2.Session.ValueType, timeframe: Timeframe, violations: Violations
+) -> SessionHours:
+    if timeframe is Timeframe.DAY_1 and session == bar_pb2.SESSION_EXTENDED:
+        problem = "has no 1d bars: a day is its regular session; ask for 1h or finer"
+        violations.add("session", "NO_SUCH_BARS", problem)
     if session not in SESSION_FROM_PROTO:
         problem = f"{session} is no session; leave it out for SESSION_REGULAR"
         violations.add("session", "UNKNOWN_SESSION", problem)
