@@ -25,6 +25,7 @@ from marketdata.storage.actions import ActionStore
 from marketdata.storage.address import Address, DatabaseAddress
 from marketdata.storage.bar_reader import BarReader
 from marketdata.storage.commit import BarWriter
+from marketdata.storage.coverage import CoverageReader
 from marketdata.storage.deletion import BarDeleter
 from marketdata.storage.intake import BarIntake
 from marketdata.storage.latest import LatestBarReader
@@ -56,6 +57,7 @@ class Stores:
     actions: ActionStore
     reader: BarReader
     latest: LatestBarReader
+    coverage: CoverageReader
     statistics: StatisticsReader
     deleter: BarDeleter
     intake: BarIntake
@@ -104,6 +106,7 @@ def build_stores(address: AddressOf, settings: Settings) -> Stores:
         actions=ActionStore(pools),
         reader=reader,
         latest=LatestBarReader(pools, reader),
+        coverage=CoverageReader(pools, reader),
         statistics=StatisticsReader(pools),
         deleter=BarDeleter(pools),
         intake=BarIntake(pools, BarWriter(pools, PlainPartitions(pools))),
@@ -233,6 +236,7 @@ class _Frontend:
             bars=BarsServicer(
                 stores.reader,
                 stores.latest,
+                stores.coverage,
                 stores.statistics,
                 stores.intake,
                 stores.deleter,

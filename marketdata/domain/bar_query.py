@@ -46,6 +46,8 @@ class BarQuery:
     now_us : int
         When it was asked, Unix microseconds: what has not ended by then is not final, and corporate
         actions of later sessions do not count. The default is past every bar.
+    stored_only : bool
+        Whether to answer what is stored, and derive nothing from minutes.
     """
 
     symbols: tuple[str, ...]
@@ -59,3 +61,4 @@ class BarQuery:
     adjustment: Adjustment = Adjustment.RAW
     resume_after: BarPosition | None = None
     now_us: int = Timeframe.DAY_1.latest_us
+    stored_only: bool = False

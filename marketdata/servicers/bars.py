@@ -19,6 +19,7 @@ from marketdata.domain.bars import BarFrame
 from marketdata.errors import InvalidRequestError, StreamStalledError
 from marketdata.storage.adjustments import UnadjustedAction
 from marketdata.storage.bar_reader import BarReader, BarSnapshot
+from marketdata.storage.coverage import CoverageReader
 from marketdata.storage.deletion import BarDeleter
 from marketdata.storage.intake import BarIntake
 from marketdata.storage.latest import LatestBarReader, LatestBars
@@ -38,6 +39,7 @@ from marketdata.wire.bars_upkeep import (
     to_proto_statistics,
     to_rejected_bars,
 )
+from marketdata.wire.coverage import parse_get_bar_coverage, to_coverage_response
 from marketdata.wire.create_bars import (
     MOST_UPLOADED_BARS,
     parse_create_bars,
@@ -62,6 +64,8 @@ class BarsServicer(BarsServiceServicer):
         Reads pages and snapshots.
     latest : LatestBarReader
         Reads the newest bars.
+    coverage : CoverageReader
+        Tells what is missing.
     statistics : StatisticsReader
         Counts bars.
     intake : BarIntake
@@ -76,6 +80,7 @@ class BarsServicer(BarsServiceServicer):
         self,
         reader: BarReader,
         latest: LatestBarReader,
+        coverage: CoverageReader,
         statistics: StatisticsReader,
         intake: BarIntake,
         deleter: BarDeleter,
@@ -83,6 +88,7 @@ class BarsServicer(BarsServiceServicer):
     ) -> None:
         self._reader = reader
         self._latest = latest
+        self._coverage = coverage
         self._statistics = statistics
         self._intake = intake
         self._deleter = deleter
@@ -216,6 +222,19 @@ class BarsServicer(BarsServiceServicer):
         asked = parse_delete_bars(request, self._clock.now_us())
         result = await self._deleter.delete(asked.symbol, asked.timeframe, asked.range, asked.reason)
         return messages.DeleteBarsResponse(deleted=result.deleted, seq=result.seq)
+
+    async def GetBarCoverage(  # noqa: N802
+        self,
+        request: messages.GetBarCoverageRequest,
+        context: Context,  # noqa: ARG002
+    ) -> messages.GetBarCoverageResponse:
+        """Tell what is there and what is missing; see the contract."""
+        now_us = self._clock.now_us()
+        asked = parse_get_bar_coverage(request, now_us)
+        found = await self._coverage.read(
+            asked.symbol, asked.timeframe, asked.start_us, asked.end_us, now_us
+        )
+        return to_coverage_response(request, asked, found)
 
     async def GetBarStatistics(  # noqa: N802
         self,

@@ -78,7 +78,7 @@ def finish(frame: BarFrame, query: BarQuery, facts: SnapshotFacts) -> BarFrame:
 
 def is_derived(query: BarQuery, facts: SnapshotFacts) -> bool:
     """Tell whether bars may have to be derived from minutes."""
-    return query.timeframe is not Timeframe.MINUTE_1 and bool(facts.have_minutes)
+    return not query.stored_only and bool(facts.have_minutes)
 
 
 def source_timeframe(query: BarQuery, facts: SnapshotFacts) -> Timeframe:

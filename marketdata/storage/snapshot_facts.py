@@ -58,7 +58,7 @@ async def read_facts(connection: Connection, query: BarQuery) -> SnapshotFacts:
         feeds = await read_catalog(connection)
     resolved = tuple(found.values())
     have_minutes: frozenset[str] = frozenset()
-    if query.timeframe is not Timeframe.MINUTE_1:
+    if query.timeframe is not Timeframe.MINUTE_1 and not query.stored_only:
         tickers = [segment.ticker for symbol in resolved for segment in symbol.segments]
         cursor = await connection.execute(_HAVE_MINUTES, [tickers])
         have_minutes = frozenset(ticker for (ticker,) in await cursor.fetchall())

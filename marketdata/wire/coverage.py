@@ -1,0 +1,92 @@
+"""GetBarCoverage on the wire."""
+
+from dataclasses import dataclass
+
+from bifrost.marketdata.v1 import bars_service_pb2
+
+from marketdata.domain.coverage import BarCoverage
+from marketdata.domain.timeframe import Timeframe
+from marketdata.wire.bars_requests import check_symbol, page_position, parse_timeframe
+from marketdata.wire.page_token import encode_page_token, parse_page_size, parse_page_token
+from marketdata.wire.times import parse_range, to_timestamp
+from marketdata.wire.violations import Violations
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageRequest:
+    """GetBarCoverage.
+
+    Attributes
+    ----------
+    start_us, end_us : int or None
+        As asked for; None where not set.
+    behind_us : int or None
+        Start of the last gap of the page before.
+    """
+
+    symbol: str
+    timeframe: Timeframe
+    start_us: int | None
+    end_us: int | None
+    page_size: int
+    behind_us: int | None
+
+
+def parse_get_bar_coverage(
+    request: bars_service_pb2.GetBarCoverageRequest, now_us: int
+) -> CoverageRequest:
+    """Check a GetBarCoverageRequest.
+
+    Parameters
+    ----------
+    now_us : int
+        Unix microseconds; a range that is not closed must at least begin before.
+
+    Raises
+    ------
+    InvalidRequestError
+        With every violation.
+    """
+    violations = Violations()
+    check_symbol("symbol", request.symbol, violations)
+    timeframe = parse_timeframe("timeframe", request.timeframe, violations)
+    start = request.start_time if request.HasField("start_time") else None
+    end = request.end_time if request.HasField("end_time") else None
+    within = parse_range(start, end, timeframe, now_us, violations)
+    page_size = parse_page_size(request.page_size, violations)
+    position = parse_page_token(request, violations)
+    violations.raise_any()
+    return CoverageRequest(
+        symbol=request.symbol,
+        timeframe=timeframe,
+        start_us=None if start is None else within.start_us,
+        end_us=None if end is None else within.end_us,
+        page_size=page_size,
+        behind_us=None if position is None else int.from_bytes(position[:8], "big", signed=True),
+    )
+
+
+def to_coverage_response(
+    request: bars_service_pb2.GetBarCoverageRequest, asked: CoverageRequest, found: BarCoverage
+) -> bars_service_pb2.GetBarCoverageResponse:
+    """Make the answer: the counts, and the page of gaps that was asked for."""
+    response = bars_service_pb2.GetBarCoverageResponse(count=found.count, expected_count=found.expected)
+    if found.first_us is not None and found.last_us is not None:
+        response.first_time.CopyFrom(to_timestamp(found.first_us))
+        response.last_time.CopyFrom(to_timestamp(found.last_us))
+    gaps = found.gaps
+    first = 0
+    if asked.behind_us is not None:
+        first = int(gaps.start_us.searchsorted(asked.behind_us, side="right"))
+    last = min(first + asked.page_size, len(gaps))
+    for gap in range(first, last):
+        response.gaps.add(
+            start_time=to_timestamp(int(gaps.start_us[gap])),
+            end_time=to_timestamp(int(gaps.end_us[gap])),
+            missing_count=int(gaps.missing[gap]),
+            reason=int(gaps.reason[gap]),  # type: ignore[arg-type] # the same numbers, by a test
+        )
+    if last < len(gaps):
+        position = page_position(int(gaps.start_us[last - 1]))
+        response.next_page_token = encode_page_token(request, position)
+    return response
