@@ -101,7 +101,7 @@ class BarsServicer(BarsServiceServicer):
     ) -> messages.GetLatestBarResponse:
         """Return the newest final bar; see the contract."""
         asked = parse_get_latest_bar(request)
-        latest = await self._latest.read_one(asked.symbols[0], asked.timeframe)
+        latest = await self._latest.read_one(asked.symbols[0], asked.timeframe, self._clock.now_us())
         return messages.GetLatestBarResponse(bar=_to_proto_latest(latest)[0])
 
     async def BatchGetLatestBars(  # noqa: N802

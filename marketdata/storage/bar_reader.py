@@ -12,7 +12,7 @@ import numpy as np
 
 from marketdata.domain.bar_merge import merge_frames
 from marketdata.domain.bar_query import BarQuery
-from marketdata.domain.bars import BarFrame
+from marketdata.domain.bars import BarFlag, BarFrame
 from marketdata.domain.symbol import ResolvedSymbol
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.adjustments import UnadjustedAction
@@ -238,10 +238,11 @@ async def _copy_page(
 
 
 def _to_page(query: BarQuery, facts: SnapshotFacts, frame: BarFrame) -> BarPage:
+    has_derived = bool((frame.flags & BarFlag.DERIVED).any())
     return BarPage(
         frame=frame,
         resolved=facts.resolved[0],
-        source=source_timeframe(query, facts),
+        source=Timeframe.MINUTE_1 if has_derived else query.timeframe,
         unadjusted=facts.adjustments.unadjusted,
     )
 

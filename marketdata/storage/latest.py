@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from marketdata.domain.bar_query import BarQuery
-from marketdata.domain.bars import BarColumn, BarFrame, full_columns
+from marketdata.domain.bars import BarColumn, BarFlag, BarFrame, full_columns
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import BarNotFoundError
@@ -34,13 +34,16 @@ _LATEST: Final = """
       JOIN symbol_validity AS validity USING (symbol_id)
       LEFT JOIN bar_latest AS latest
         ON latest.symbol = validity.symbol
-       AND latest.timeframe = coalesce(%(timeframe)s::text, latest.timeframe)
+       AND latest.timeframe = ANY (%(timeframes)s)
       CROSS JOIN LATERAL (
           SELECT CASE WHEN latest.timeframe = '1d' THEN 'UTC' ELSE identity.time_zone END AS name
           ) AS zone
       LEFT JOIN market_feed AS feed ON feed.feed_id = latest.feed
 """
 _FINEST_FIRST: Final = {timeframe.value: rank for rank, timeframe in enumerate(Timeframe)}
+
+_STORED: Final = tuple(timeframe for timeframe in Timeframe if timeframe.is_stored)
+_MOST_FORMING: Final = 1
 
 _Row = tuple[Any, ...]
 
@@ -82,8 +85,17 @@ class LatestBarReader:
         self._pools = pools
         self._reader = reader
 
-    async def read_one(self, symbol: str, timeframe: Timeframe | None) -> LatestBars:
-        """Read the newest final bar of a symbol, as `read_many` does.
+    async def read_one(self, symbol: str, timeframe: Timeframe | None, now_us: int) -> LatestBars:
+        """Read the newest final bar of a symbol; one derived from minutes where it is newer.
+
+        Parameters
+        ----------
+        symbol : str
+            Well-formed ticker.
+        timeframe : Timeframe or None
+            Any; None for the finest that is stored.
+        now_us : int
+            Unix microseconds: what has not ended by then is not final.
 
         Raises
         ------
@@ -92,7 +104,10 @@ class LatestBarReader:
         DatabaseUnavailableError, QueryTimeoutError
             The database cannot answer now.
         """
-        latest = await self.read_many([symbol], timeframe)
+        if timeframe in (None, Timeframe.MINUTE_1):
+            latest = await self.read_many([symbol], timeframe)
+        else:
+            latest = await self._derive_one(symbol, timeframe, now_us)
         if len(latest.frame):
             return latest
         if symbol not in latest.without_bars:
@@ -118,10 +133,16 @@ class LatestBarReader:
         DatabaseUnavailableError, QueryTimeoutError
             The database cannot answer now.
         """
-        parameters = {"symbols": list(symbols), "timeframe": timeframe.value if timeframe else None}
+        rows = await self._fetch(symbols, [timeframe] if timeframe else list(_STORED))
+        return await self._newest(rows, timeframe)
+
+    async def _fetch(self, symbols: Sequence[str], timeframes: Sequence[Timeframe]) -> list[_Row]:
+        parameters = {"symbols": list(symbols), "timeframes": [t.value for t in timeframes]}
         async with self._pools.query() as connection:
             cursor = await connection.execute(_LATEST, parameters, binary=True)
-            rows = await cursor.fetchall()
+            return await cursor.fetchall()
+
+    async def _newest(self, rows: Iterable[_Row], timeframe: Timeframe | None) -> LatestBars:
         newest: dict[str, _Row | None] = {}
         for symbol, candidates in _by_symbol(rows).items():
             stored = [row for row in candidates if row[2] is not None]
@@ -131,10 +152,26 @@ class LatestBarReader:
                 newest[symbol] = await self._read_from_tables(symbol, candidates[0][1], timeframe)
         return _to_latest(newest)
 
+    async def _derive_one(self, symbol: str, timeframe: Timeframe, now_us: int) -> LatestBars:
+        rows = await self._fetch([symbol], [Timeframe.MINUTE_1, timeframe])
+        if not any(row[2] == Timeframe.MINUTE_1.value for row in rows):
+            return await self._newest(rows, timeframe)
+        everything = TimeRange(timeframe.earliest_us, now_us)
+        query = BarQuery((symbol,), timeframe, everything, descending=True, now_us=now_us)
+        # Behind a bar that is still forming stands one that is final.
+        page = await self._reader.read_page(query, _MOST_FORMING + 1)
+        final = page.frame.take(np.flatnonzero(page.frame.flags & BarFlag.FINAL)[:1])
+        return LatestBars(
+            frame=final,
+            timeframes=(timeframe,) * len(final),
+            currencies=(page.resolved.currency,) * len(final),
+            without_bars=frozenset(() if len(final) else (symbol,)),
+        )
+
     async def _read_from_tables(
         self, symbol: str, currency: str, timeframe: Timeframe | None
     ) -> _Row | None:
-        for candidate in [timeframe] if timeframe else [t for t in Timeframe if t.is_stored]:
+        for candidate in [timeframe] if timeframe else _STORED:
             everything = TimeRange(candidate.earliest_us, candidate.latest_us)
             query = BarQuery((symbol,), candidate, everything, descending=True)
             frame = (await self._reader.read_page(query, 1)).frame

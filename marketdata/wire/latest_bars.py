@@ -42,7 +42,7 @@ def parse_get_latest_bar(request: bars_service_pb2.GetLatestBarRequest) -> Lates
     """
     violations = Violations()
     check_symbol("symbol", request.symbol, violations)
-    timeframe = _parse_optional(request.timeframe, violations)
+    timeframe = _parse_optional(request.timeframe, violations, stored=False)
     violations.raise_any()
     return LatestBarsRequest((request.symbol,), timeframe)
 
@@ -61,7 +61,7 @@ def parse_batch_get_latest_bars(
     check_symbol_count(request.symbols, violations)
     if len(set(request.symbols)) != len(request.symbols):
         violations.add("symbols", "DUPLICATE", "has repeats; send each symbol once")
-    timeframe = _parse_optional(request.timeframe, violations)
+    timeframe = _parse_optional(request.timeframe, violations, stored=True)
     violations.raise_any()
     well_formed = tuple(symbol for symbol in request.symbols if symbol_problem(symbol) is None)
     return LatestBarsRequest(well_formed, timeframe)
@@ -97,8 +97,8 @@ def to_batch_response(
 
 
 def _parse_optional(
-    timeframe: timeframe_pb2.Timeframe.ValueType, violations: Violations
+    timeframe: timeframe_pb2.Timeframe.ValueType, violations: Violations, *, stored: bool
 ) -> Timeframe | None:
     if timeframe == timeframe_pb2.TIMEFRAME_UNSPECIFIED:
         return None
-    return parse_timeframe("timeframe", timeframe, violations)
+    return parse_timeframe("timeframe", timeframe, violations, stored=stored)
