@@ -101,7 +101,7 @@ class BatchGetLatestBarsRequest(_message.Message):
     SYMBOLS_FIELD_NUMBER: _builtins.int
     TIMEFRAME_FIELD_NUMBER: _builtins.int
     timeframe: _timeframe_pb2.Timeframe.ValueType
-    """Which bars. Not said: the finest that is stored of each symbol."""
+    """Which bars; of a timeframe that is stored. Not said: the finest that is stored of each symbol."""
     @_builtins.property
     def symbols(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The tickers, 1 to 5,000, without repeats. Required."""

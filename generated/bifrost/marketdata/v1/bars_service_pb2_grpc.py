@@ -95,8 +95,8 @@ class BarsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchGetLatestBars(self, request, context):
-        """Returns the newest final bar of each of many symbols. One bad symbol does not fail the call: each has
-        a status of its own.
+        """Returns the newest stored bar of each of many symbols; bars that only could be derived from minutes
+        are not looked for. One bad symbol does not fail the call: each has a status of its own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,8 +38,8 @@ class BarsServiceStub:
     symbol has no bar.
     """
     BatchGetLatestBars: _grpc.UnaryUnaryMultiCallable[_bars_service_pb2.BatchGetLatestBarsRequest, _bars_service_pb2.BatchGetLatestBarsResponse]
-    """Returns the newest final bar of each of many symbols. One bad symbol does not fail the call: each has
-    a status of its own.
+    """Returns the newest stored bar of each of many symbols; bars that only could be derived from minutes
+    are not looked for. One bad symbol does not fail the call: each has a status of its own.
     """
     ListBars: _grpc.UnaryUnaryMultiCallable[_bars_service_pb2.ListBarsRequest, _bars_service_pb2.ListBarsResponse]
     """Lists bars of one symbol as rows, a page at a time: the readable form. A range without bars is an
@@ -81,8 +81,8 @@ class BarsServiceAsyncStub(BarsServiceStub):
     symbol has no bar.
     """
     BatchGetLatestBars: _aio.UnaryUnaryMultiCallable[_bars_service_pb2.BatchGetLatestBarsRequest, _bars_service_pb2.BatchGetLatestBarsResponse]  # type: ignore[assignment]
-    """Returns the newest final bar of each of many symbols. One bad symbol does not fail the call: each has
-    a status of its own.
+    """Returns the newest stored bar of each of many symbols; bars that only could be derived from minutes
+    are not looked for. One bad symbol does not fail the call: each has a status of its own.
     """
     ListBars: _aio.UnaryUnaryMultiCallable[_bars_service_pb2.ListBarsRequest, _bars_service_pb2.ListBarsResponse]  # type: ignore[assignment]
     """Lists bars of one symbol as rows, a page at a time: the readable form. A range without bars is an
@@ -133,8 +133,8 @@ class BarsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _bars_service_pb2.BatchGetLatestBarsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_bars_service_pb2.BatchGetLatestBarsResponse, _abc.Awaitable[_bars_service_pb2.BatchGetLatestBarsResponse]]:
-        """Returns the newest final bar of each of many symbols. One bad symbol does not fail the call: each has
-        a status of its own.
+        """Returns the newest stored bar of each of many symbols; bars that only could be derived from minutes
+        are not looked for. One bad symbol does not fail the call: each has a status of its own.
         """
 
     @_abc_1.abstractmethod
