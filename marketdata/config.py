@@ -1,9 +1,16 @@
 """Settings: from the environment, typed, all problems at once."""
 
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from marketdata.errors import ConfigurationError
@@ -26,7 +33,9 @@ class Settings(BaseSettings):
     db_host: str | None = Field(None, description="Host of PostgreSQL; empty: run an embedded one")
     db_port: Annotated[int, Field(ge=1, le=65_535)] = Field(5432, description="Its port")
     db_name: str = Field("marketdata", description="Database")
-    db_username: str | None = Field(None, description="Role; needed with DB_HOST")
+    db_username: str | None = Field(
+        None, validate_default=True, description="Role; needed with DB_HOST"
+    )
     db_password: SecretStr = Field(SecretStr(""), description="Its password")
     db_pool_size: Annotated[int, Field(ge=1, le=1_000)] = Field(
         10, description="Connections that are always open"
@@ -80,11 +89,12 @@ class Settings(BaseSettings):
         "INFO", validation_alias="MARKETDATA_LOG_LEVEL", description="Least severity that is logged"
     )
 
-    @model_validator(mode="after")
-    def _know_who_asks(self) -> Self:
-        if self.db_host and not self.db_username:
-            raise ValueError("DB_USERNAME: is needed with DB_HOST")
-        return self
+    @field_validator("db_username")
+    @classmethod
+    def _know_who_asks(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("db_host") and not value:
+            raise ValueError("is needed with DB_HOST")
+        return value
 
     @property
     def is_embedded(self) -> bool:

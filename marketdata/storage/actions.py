@@ -1,28 +1,71 @@
 """Corporate actions."""
 
+from collections import defaultdict
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, Final
 
-from marketdata.domain.corporate_action import CorporateAction
-from marketdata.storage.change_log import Change, ChangeKind, append_change, new_write_id
-from marketdata.storage.pools import Pools
-from marketdata.storage.symbols import unknown_symbol
+from marketdata.domain.corporate_action import ActionQuery, CorporateAction, CorporateActionKind
+from marketdata.domain.symbol import Symbol
+from marketdata.errors import InvalidRequestError
+from marketdata.storage.action_checks import find_violations
+from marketdata.storage.change_log import (
+    Change,
+    ChangeKind,
+    append_change,
+    committed_seq,
+    new_write_id,
+)
+from marketdata.storage.pools import Connection, Pools
+from marketdata.storage.symbol_rows import lock_symbol, read_symbol
 
-# By symbol_validity_symbol.
-_HOLDER: Final = """
-    SELECT symbol_id FROM symbol_validity
-     WHERE symbol = %s ORDER BY valid_to DESC NULLS FIRST LIMIT 1
+# By the unique key (symbol_id, kind, ex_date).
+_READ: Final = """
+    SELECT symbol_id, kind, ex_date, split_ratio, cash_amount, currency, source
+      FROM market_corporate_action WHERE symbol_id = ANY (%s) ORDER BY symbol_id, ex_date, kind
+"""
+# By the unique key; a symbol has a few hundred, which are sorted.
+_LIST: Final = """
+    SELECT kind, ex_date, split_ratio, cash_amount, currency, source
+      FROM market_corporate_action
+     WHERE symbol_id = %(symbol_id)s
+       AND (%(kind)s::text IS NULL OR kind = %(kind)s)
+       AND (%(start)s::date IS NULL OR ex_date >= %(start)s)
+       AND (%(end)s::date IS NULL OR ex_date < %(end)s)
+       AND (%(after_date)s::date IS NULL OR (ex_date, kind) > (%(after_date)s, %(after_kind)s))
+     ORDER BY ex_date, kind LIMIT %(limit)s
 """
 _INSERT: Final = """
     INSERT INTO market_corporate_action
            (symbol_id, kind, ex_date, split_ratio, cash_amount, currency, source)
-    VALUES (%s, %s, %s, %s, %s, %s, %s)
+    SELECT %(symbol_id)s, given.*
+      FROM unnest(%(kind)s::text[], %(ex_date)s::date[], %(split_ratio)s::float8[],
+                  %(cash_amount)s::float8[], %(currency)s::text[], %(source)s::text[]) AS given
     ON CONFLICT (symbol_id, kind, ex_date) DO NOTHING
 """
+_COLUMNS: Final = ("ex_date", "split_ratio", "cash_amount", "currency", "source")
+
+
+@dataclass(frozen=True, slots=True)
+class ActionResult:
+    """What became of corporate actions that were to be stored.
+
+    Attributes
+    ----------
+    accepted, unchanged : int
+        Stored for the first time; left out because one of that kind and ex-date is stored.
+    seq : int
+        Position in the change log; 0 where nothing changed.
+    """
+
+    accepted: int
+    unchanged: int
+    seq: int
 
 
 class ActionStore:
-    """Writes corporate actions.
+    """Reads and writes corporate actions.
 
     Parameters
     ----------
@@ -33,40 +76,107 @@ class ActionStore:
     def __init__(self, pools: Pools) -> None:
         self._pools = pools
 
-    async def add(self, symbol: str, actions: Sequence[CorporateAction]) -> int:
-        """Store actions of one symbol in one transaction; known ones stay as they are.
-
-        Returns
-        -------
-        int
-            How many were new. Where none was, nothing changed and the change log has no entry.
+    async def list_page(
+        self, symbol: str, query: ActionQuery, after: tuple[date, str] | None, limit: int
+    ) -> list[CorporateAction]:
+        """List actions of one symbol by (ex-date, kind), from behind `after`; None is the beginning.
 
         Raises
         ------
         SymbolNotFoundError
             The ticker names nothing.
         """
-        async with self._pools.query() as connection, connection.transaction():
-            cursor = await connection.execute(_HOLDER, [symbol])
-            row = await cursor.fetchone()
-            if row is None:
-                raise unknown_symbol(symbol)
-            async with connection.cursor() as insert:
-                await insert.executemany(_INSERT, [_values(row[0], a) for a in actions])
-                added = insert.rowcount
-            if added:
-                change = Change(kind=ChangeKind.ACTION, symbols=(symbol,), accepted=added)
-                await append_change(connection, await new_write_id(connection), change)
-            return added
+        async with self._pools.query() as connection:
+            identity = await read_symbol(connection, symbol)
+            parameters = {
+                "symbol_id": identity.symbol_id,
+                "kind": query.kind.value if query.kind else None,
+                "start": query.start,
+                "end": query.end,
+                "after_date": after[0] if after else None,
+                "after_kind": after[1] if after else None,
+                "limit": limit,
+            }
+            cursor = await connection.execute(_LIST, parameters)
+            return [_to_action(*row) for row in await cursor.fetchall()]
+
+    async def add(self, symbol: str, actions: Sequence[CorporateAction]) -> ActionResult:
+        """Store actions of one symbol in one transaction; known ones stay as they are.
+
+        Parameters
+        ----------
+        actions : sequence of CorporateAction
+            Positive, finite and of different kinds or ex-dates; they are not judged further. An
+            empty currency is the symbol's.
+
+        Raises
+        ------
+        SymbolNotFoundError
+            The ticker names nothing.
+        """
+        return await self._store(symbol, actions, are_judged=False)
+
+    async def create(self, symbol: str, actions: Sequence[CorporateAction]) -> ActionResult:
+        """Store actions as `add`, if none of them contradicts what is stored.
+
+        Raises
+        ------
+        SymbolNotFoundError
+            The ticker names nothing.
+        InvalidRequestError
+            With every violation: see `find_violations`. Nothing was stored.
+        """
+        return await self._store(symbol, actions, are_judged=True)
+
+    async def _store(
+        self, symbol: str, actions: Sequence[CorporateAction], *, are_judged: bool
+    ) -> ActionResult:
+        async with self._pools.query() as connection:
+            async with connection.transaction():
+                identity = await lock_symbol(connection, symbol)
+                actions = [replace(a, currency=a.currency or identity.currency) for a in actions]
+                if are_judged:
+                    await _judge(connection, identity, actions)
+                cursor = await connection.execute(_INSERT, _parameters(identity.symbol_id, actions))
+                accepted, unchanged = cursor.rowcount, len(actions) - cursor.rowcount
+                if accepted == 0:
+                    return ActionResult(0, unchanged, 0)
+                write_id = await new_write_id(connection)
+                tickers = tuple(dict.fromkeys([symbol, identity.symbol]))
+                change = Change(kind=ChangeKind.ACTION, symbols=tickers, accepted=accepted)
+                await append_change(connection, write_id, change)
+            return ActionResult(accepted, unchanged, await committed_seq(connection, write_id))
 
 
-def _values(symbol_id: int, action: CorporateAction) -> list[object]:
-    return [
-        symbol_id,
-        action.kind.value,
-        action.ex_date,
-        action.split_ratio,
-        action.cash_amount,
-        action.currency,
-        action.source,
-    ]
+async def read_actions(
+    connection: Connection, symbol_ids: Sequence[int]
+) -> dict[int, list[CorporateAction]]:
+    """Read all actions of some identities, on a connection of the caller's.
+
+    Returns
+    -------
+    dict
+        By symbol_id, ascending by ex-date; identities without any are left out.
+    """
+    cursor = await connection.execute(_READ, [list(symbol_ids)])
+    found: dict[int, list[CorporateAction]] = defaultdict(list)
+    for symbol_id, *row in await cursor.fetchall():
+        found[symbol_id].append(_to_action(*row))
+    return dict(found)
+
+
+async def _judge(connection: Connection, identity: Symbol, actions: Sequence[CorporateAction]) -> None:
+    stored = (await read_actions(connection, [identity.symbol_id])).get(identity.symbol_id, [])
+    violations = await find_violations(connection, identity, actions, stored)
+    if violations:
+        raise InvalidRequestError(violations=violations)
+
+
+def _to_action(kind: str, *values: Any) -> CorporateAction:
+    return CorporateAction(CorporateActionKind(kind), *values)
+
+
+def _parameters(symbol_id: int, actions: Sequence[CorporateAction]) -> dict[str, Any]:
+    columns = {name: [getattr(action, name) for action in actions] for name in _COLUMNS}
+    kinds = [action.kind.value for action in actions]
+    return {"symbol_id": symbol_id, "kind": kinds, **columns}

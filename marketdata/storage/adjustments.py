@@ -1,6 +1,5 @@
 """What adjusted reads need of the database: corporate actions, and closes before their ex-dates."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -17,19 +16,15 @@ from marketdata.domain.adjust import (
 )
 from marketdata.domain.bar_query import BarQuery
 from marketdata.domain.calendar import SessionCalendar
-from marketdata.domain.corporate_action import CorporateAction, CorporateActionKind
+from marketdata.domain.corporate_action import CorporateAction
 from marketdata.domain.symbol import ResolvedSymbol
 from marketdata.domain.time_range import from_unix_us, session_date
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
+from marketdata.storage.actions import read_actions
 from marketdata.storage.bar_tables import bar_table
 from marketdata.storage.parameters import number_array, text_array, time_array
 from marketdata.storage.pools import Connection
 
-# By the unique key (symbol_id, kind, ex_date).
-_ACTIONS: Final = """
-    SELECT symbol_id, kind, ex_date, split_ratio, cash_amount, currency, source
-      FROM market_corporate_action WHERE symbol_id = ANY (%s) ORDER BY symbol_id, ex_date
-"""
 # By the primary key of the daily bars, within the partitions between the first and last session.
 _CLOSES: Final = sql.SQL("""
     SELECT asked.ord, bar.close
@@ -91,10 +86,7 @@ async def read_adjustments(
     calendars : mapping of str to SessionCalendar
         By symbol.
     """
-    cursor = await connection.execute(_ACTIONS, [[symbol.symbol_id for symbol in resolved]])
-    by_id: dict[int, list[CorporateAction]] = defaultdict(list)
-    for symbol_id, kind, *rest in await cursor.fetchall():
-        by_id[symbol_id].append(CorporateAction(CorporateActionKind(kind), *rest))
+    actions = await read_actions(connection, [symbol.symbol_id for symbol in resolved])
     since = session_date(query.range.start_us)
     if query.timeframe is not Timeframe.DAY_1:
         since = session_date(query.range.start_us - MICROSECONDS_PER_DAY)
@@ -103,7 +95,7 @@ async def read_adjustments(
         calendar = calendars[symbol.symbol]
         until = calendar.last_session(query.timeframe, query.range.end_us, query.now_us)
         if until is not None:
-            wanted.append(_Wanted(symbol, calendar, by_id[symbol.symbol_id], since, until))
+            wanted.append(_Wanted(symbol, calendar, actions.get(symbol.symbol_id, []), since, until))
     return _build(query, wanted, await _read_closes(connection, query, wanted))
 
 

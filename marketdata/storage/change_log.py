@@ -7,7 +7,7 @@ lock on the head row and its release. A write_id is unique and says nothing abou
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.timeframe import Timeframe
@@ -23,7 +23,7 @@ _APPEND_WRITE: Final = "INSERT INTO bar_write (write_id) VALUES (%s)"
 _APPEND_CHANGE: Final = """
     INSERT INTO bar_change (write_id, part, kind, symbols, timeframe, range_start, range_end,
                             accepted, revised, bars, reason)
-    VALUES (%(write_id)s, 0, %(kind)s, %(symbols)s, %(timeframe)s,
+    VALUES (%(write_id)s, %(part)s, %(kind)s, %(symbols)s, %(timeframe)s,
             timestamptz 'epoch' + %(start_us)s * interval '1 microsecond',
             timestamptz 'epoch' + %(end_us)s * interval '1 microsecond',
             %(accepted)s, %(revised)s, %(bars)b, %(reason)s)
@@ -86,24 +86,17 @@ async def new_write_id(connection: Connection) -> int:
     return int(row[0])
 
 
-async def append_change(connection: Connection, write_id: int, change: Change) -> None:
-    """Append `change` to the log, within the transaction that makes it."""
+async def append_change(connection: Connection, write_id: int, *changes: Change) -> None:
+    """Append to the log what a write changed, within the transaction that makes it.
+
+    Parameters
+    ----------
+    changes : Change
+        One or many; readers get them in this order.
+    """
     await connection.execute(_APPEND_WRITE, [write_id])
-    await connection.execute(
-        _APPEND_CHANGE,
-        {
-            "write_id": write_id,
-            "kind": change.kind.value,
-            "symbols": list(change.symbols),
-            "timeframe": change.timeframe.value if change.timeframe else None,
-            "start_us": change.start_us,
-            "end_us": change.end_us,
-            "accepted": change.accepted,
-            "revised": change.revised,
-            "bars": _inline(change.bars),
-            "reason": change.reason,
-        },
-    )
+    for part, change in enumerate(changes):
+        await connection.execute(_APPEND_CHANGE, _parameters(write_id, part, change))
 
 
 async def committed_seq(connection: Connection, write_id: int) -> int:
@@ -126,6 +119,22 @@ async def head(connection: Connection) -> tuple[int, int]:
     row = await cursor.fetchone()
     assert row is not None  # noqa: S101 -- the head row is made by the first migration
     return int(row[0]), int(row[1])
+
+
+def _parameters(write_id: int, part: int, change: Change) -> dict[str, Any]:
+    return {
+        "write_id": write_id,
+        "part": part,
+        "kind": change.kind.value,
+        "symbols": list(change.symbols),
+        "timeframe": change.timeframe.value if change.timeframe else None,
+        "start_us": change.start_us,
+        "end_us": change.end_us,
+        "accepted": change.accepted,
+        "revised": change.revised,
+        "bars": _inline(change.bars),
+        "reason": change.reason,
+    }
 
 
 def _inline(bars: BarFrame | None) -> bytes | None:

@@ -85,7 +85,12 @@ class LatestBarReader:
         self._pools = pools
         self._reader = reader
 
-    async def read_one(self, symbol: str, timeframe: Timeframe | None, now_us: int) -> LatestBars:
+    async def read_one(
+        self,
+        symbol: str,
+        timeframe: Timeframe | None,
+        now_us: int = Timeframe.DAY_1.latest_us,
+    ) -> LatestBars:
         """Read the newest final bar of a symbol; one derived from minutes where it is newer.
 
         Parameters
@@ -95,7 +100,7 @@ class LatestBarReader:
         timeframe : Timeframe or None
             Any; None for the finest that is stored.
         now_us : int
-            Unix microseconds: what has not ended by then is not final.
+            Unix microseconds: what has not ended by then is not final. The default is past every bar.
 
         Raises
         ------

@@ -144,7 +144,9 @@ async def _apply(connection: Connection, migration: Migration) -> None:
                 "INSERT INTO schema_migration (number, title, checksum) VALUES (%s, %s, %s)",
                 [migration.number, migration.title, migration.checksum],
             )
-    except (psycopg.ProgrammingError, psycopg.NotSupportedError) as error:
+    except psycopg.OperationalError:
+        raise  # not the migration's fault: the server, a lock or the disk
+    except psycopg.DatabaseError as error:
         raise MigrationError(
             f"migration {migration.number:04}_{migration.title} failed and left no trace: "
             f"{error.diag.message_primary}"

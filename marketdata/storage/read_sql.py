@@ -105,9 +105,10 @@ def _by_symbol(
     resume = query.resume_after
     names = [symbol.symbol for symbol in resolved]
     if resume is not None and resume.symbol in names:
-        resolved = resolved[names.index(resume.symbol) :]
-        yield _single(query, resolved[0], count)
-        resolved, query = resolved[1:], replace(query, resume_after=None)
+        first, *resolved = resolved[names.index(resume.symbol) :]
+        if _clip(first, query.range):
+            yield _single(query, first, count)
+        query = replace(query, resume_after=None)
     for group in _groups(query, resolved):
         if len(group) == 1:
             yield _single(query, group[0], count)
@@ -174,8 +175,12 @@ def _single(query: BarQuery, symbol: ResolvedSymbol, count: int | None) -> BarSt
             end=_time(segment.range.end_us),
             session=_session(query),
         )
-        for segment in _clip(symbol, query.range) or symbol.segments[:1]
+        for segment in _clip(symbol, query.range)
     ]
+    if len(parts) > 1:
+        # Each in order, so that they are merged; as a whole they would be sorted.
+        first = sql.SQL("DESC") if query.limit is not None else _direction(query)
+        parts = [sql.SQL("({} ORDER BY time {})").format(part, first) for part in parts]
     text: sql.Composable = sql.SQL(" UNION ALL ").join(parts)
     if query.limit is not None:
         text = _LAST.format(query=text, limit=sql.Literal(query.limit))
@@ -201,10 +206,9 @@ def _shared(query: BarQuery, group: Sequence[_Placed]) -> BarStatement:
         )
         for symbol, segment in group
     ]
-    order = (
-        "bar.time {0}, segment.symbol_index" if query.by_time else "segment.symbol_index, bar.time {0}"
-    )
-    text = _SHARED.format(
+    order = "time {}, symbol_index" if query.by_time else "symbol_index, time {}"
+    is_renamed = len(group) > len(symbols)
+    text = (_SHARED_LAST if is_renamed and query.limit is not None else _SHARED).format(
         segments=sql.SQL(", ").join(rows),
         columns=_columns(query),
         table=bar_table(query.timeframe),

@@ -1,27 +1,48 @@
 """Symbols and the identities behind them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import date
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
 
 from psycopg import errors as pg
-from psycopg.rows import dict_row
-from psycopg.types.json import Jsonb
+from psycopg import sql
 
 from marketdata.domain.symbol import (
-    AssetClass,
     NewSymbol,
     ResolvedSymbol,
     Symbol,
     SymbolStatus,
+    SymbolUpdate,
     TickerSegment,
+    symbol_problem,
+)
+from marketdata.domain.symbol_query import (
+    ALL_SYMBOLS,
+    SymbolMatch,
+    SymbolOrder,
+    SymbolPosition,
+    SymbolQuery,
+    SymbolValidity,
+    SymbolVerdict,
 )
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
-from marketdata.errors import SymbolAlreadyExistsError, SymbolNotFoundError
-from marketdata.storage.change_log import Change, ChangeKind, append_change, new_write_id
 from marketdata.storage.pools import Connection, Pools
+from marketdata.storage.symbol_changes import create_symbol, explain_taken, update_symbol
+from marketdata.storage.symbol_rows import (
+    JOIN_VALIDITY,
+    SYMBOL_COLUMNS,
+    fetch_rows,
+    read_symbol,
+    to_symbol,
+    unknown_symbol,
+)
+from marketdata.storage.symbol_search import search_symbols
+
+__all__ = ["SymbolStore", "resolve", "unknown_symbol"]
 
 # A ticker names the identity that holds it now, else the one that held it last: FB finds META, and
 # once FB is reused, the new holder. By symbol_validity_symbol, then symbol_validity_symbol_id.
@@ -41,45 +62,31 @@ _RESOLVE: Final = """
           SELECT CASE WHEN %(daily)s THEN 'UTC' ELSE identity.time_zone END AS name) AS zone
      ORDER BY asked.ord, validity.valid_from NULLS FIRST
 """
-_SELECT: Final = """
-    SELECT identity.symbol_id, identity.symbol, identity.name, identity.venue,
-           identity.asset_class, identity.currency, identity.calendar, identity.time_zone,
-           identity.tick_size, identity.status, identity.ipo_date, identity.provider_symbols,
-           validity.valid_from, validity.valid_to
-      FROM market_symbol AS identity
-      LEFT JOIN LATERAL (
-          SELECT valid_from, valid_to FROM symbol_validity
-           WHERE symbol_validity.symbol_id = identity.symbol_id
-             AND symbol_validity.symbol = identity.symbol
-           ORDER BY valid_to DESC NULLS FIRST LIMIT 1) AS validity ON true
-"""
-_GET: Final = (
-    _SELECT  # noqa: S608 -- joined from two constants
-    + """
-     WHERE identity.symbol_id = (
+# By market_symbol_symbol or market_symbol_name, whose second column makes each place unique.
+_LIST: Final = sql.SQL("""
+    SELECT {columns} FROM market_symbol AS identity {validity}
+     WHERE (%(after_id)s::bigint IS NULL
+            OR (identity.{order}, identity.symbol_id) {behind} (%(after)s, %(after_id)s::bigint))
+       AND (%(status)s::text IS NULL OR identity.status = %(status)s)
+       AND (%(venue)s::text IS NULL OR identity.venue = %(venue)s)
+       AND (%(asset_class)s::text IS NULL OR identity.asset_class = %(asset_class)s)
+     ORDER BY identity.{order} {direction}, identity.symbol_id {direction} LIMIT %(limit)s
+""")
+_ORDER_COLUMNS: Final = {order: sql.Identifier(order.value) for order in SymbolOrder}
+# By symbol_validity_symbol, then the primary key of market_symbol.
+_VALIDATE: Final = """
+    SELECT asked.symbol, identity.symbol, identity.status
+      FROM unnest(%(symbols)s::text[]) AS asked (symbol)
+      CROSS JOIN LATERAL (
           SELECT symbol_id FROM symbol_validity AS holder
-           WHERE holder.symbol = %(symbol)s ORDER BY holder.valid_to DESC NULLS FIRST LIMIT 1)
+           WHERE holder.symbol = asked.symbol COLLATE "C"
+           ORDER BY holder.valid_to DESC NULLS FIRST LIMIT 1) AS held
+      JOIN market_symbol AS identity USING (symbol_id)
 """
-)
-# By market_symbol_symbol; the pair is unique where a ticker was reused.
-_LIST: Final = (
-    _SELECT
-    + """
-     WHERE (identity.symbol, identity.symbol_id) > (%(after_symbol)s, %(after_id)s)
-     ORDER BY identity.symbol, identity.symbol_id LIMIT %(limit)s
-"""
-)
-# An exclusion constraint is checked behind the insert: two creators of one ticker would wait for each
-# other until PostgreSQL ends one of them a second later.
-_LOCK_TICKER: Final = "SELECT pg_advisory_xact_lock(hashtext('market_symbol'), hashtext(%s))"
-_INSERT: Final = """
-    INSERT INTO market_symbol (symbol, name, venue, asset_class, currency, calendar, time_zone,
-                               tick_size, status, ipo_date, provider_symbols)
-    VALUES (%(symbol)s, %(name)s, %(venue)s, %(asset_class)s, %(currency)s, %(calendar)s,
-            %(time_zone)s, %(tick_size)s, %(status)s, %(ipo_date)s, %(provider_symbols)s)
-    RETURNING symbol_id
-"""
-_INSERT_VALIDITY: Final = "INSERT INTO symbol_validity (symbol_id, symbol) VALUES (%s, %s)"
+_KNOWN: Final = {
+    SymbolStatus.ACTIVE: SymbolValidity.KNOWN_ACTIVE,
+    SymbolStatus.DELISTED: SymbolValidity.KNOWN_DELISTED,
+}
 
 
 class SymbolStore:
@@ -103,48 +110,90 @@ class SymbolStore:
             The ticker never named anything.
         """
         async with self._pools.query() as connection:
-            rows = await _fetch(connection, _GET, {"symbol": symbol})
-        if not rows:
-            raise unknown_symbol(symbol)
-        return _to_symbol(rows[0])
+            return await read_symbol(connection, symbol)
 
-    async def list_page(self, after: tuple[str, int], limit: int) -> list[Symbol]:
-        """List symbols by (ticker, symbol_id), from behind `after`; ("", 0) is the beginning."""
-        parameters = {"after_symbol": after[0], "after_id": after[1], "limit": limit}
+    async def list_page(
+        self, after: SymbolPosition | None, limit: int, query: SymbolQuery = ALL_SYMBOLS
+    ) -> list[Symbol]:
+        """List symbols in the order of `query`, from behind `after`; None is the beginning."""
+        parameters = {
+            "after": after[0] if after else None,
+            "after_id": after[1] if after else None,
+            "status": query.status.value if query.status else None,
+            "venue": query.venue,
+            "asset_class": query.asset_class.value if query.asset_class else None,
+            "limit": limit,
+        }
         async with self._pools.query() as connection:
-            return [_to_symbol(row) for row in await _fetch(connection, _LIST, parameters)]
+            rows = await fetch_rows(connection, _list_statement(query), parameters)
+        return [to_symbol(row) for row in rows]
+
+    async def search(self, text: str, limit: int) -> list[SymbolMatch]:
+        """Find the symbols that a text best matches; see `search_symbols`."""
+        async with self._pools.query() as connection:
+            return await search_symbols(connection, text, limit)
+
+    async def validate(self, texts: Sequence[str]) -> list[SymbolVerdict]:
+        """Tell for each text what it names, in order; repeats are answered as often."""
+        problems = {text: symbol_problem(text) for text in texts}
+        tickers = [text for text, problem in problems.items() if problem is None]
+        async with self._pools.query() as connection:
+            cursor = await connection.execute(_VALIDATE, {"symbols": tickers})
+            known = {asked: (latest, status) for asked, latest, status in await cursor.fetchall()}
+        return [_verdict(text, problems[text], known.get(text)) for text in texts]
 
     async def create(self, new: NewSymbol) -> Symbol:
-        """Create a symbol that is valid without bounds.
+        """Create a symbol whose ticker is its own from `valid_from` on.
 
         Raises
         ------
         SymbolAlreadyExistsError
-            The ticker names a symbol already, now or in the past.
+            The ticker names another symbol at some time from then on.
         """
-        async with self._pools.query() as connection:
-            try:
-                async with connection.transaction():
-                    await _insert(connection, new)
-            except (pg.UniqueViolation, pg.ExclusionViolation) as error:
-                raise SymbolAlreadyExistsError(
-                    f"symbol {new.symbol} exists; read it with GetSymbol",
-                    metadata={"symbol": new.symbol},
-                ) from error
-        return await self.get(new.symbol)
+        taken = self._writing(new.symbol, new.valid_from, "valid_from")
+        async with taken as connection, connection.transaction():
+            return await create_symbol(connection, new)
+
+    async def update(self, symbol: str, update: SymbolUpdate) -> Symbol:
+        """Change a symbol; what it has already leaves no trace.
+
+        A rename closes the validity of the present ticker at the effective date and opens that of
+        the new one. Bars stay under the ticker as quoted then.
+
+        Parameters
+        ----------
+        symbol : str
+            A ticker that it has or had.
+
+        Raises
+        ------
+        SymbolNotFoundError
+            The ticker never named anything.
+        SymbolAlreadyExistsError
+            The new ticker names another symbol at some time from the effective date on.
+        RenameRefusedError
+            The effective date is not after the beginning of the present ticker's validity, or bars
+            are stored under it from that date on.
+        """
+        ticker = str(update.values.get("symbol", symbol))
+        taken = self._writing(ticker, update.effective_date, "effective_date")
+        async with taken as connection, connection.transaction():
+            return await update_symbol(connection, symbol, update)
 
     async def resolve(self, symbols: Sequence[str], timeframe: Timeframe) -> dict[str, ResolvedSymbol]:
         """Resolve tickers on a connection of the pool; see `resolve`."""
         async with self._pools.query() as connection:
             return await resolve(connection, symbols, timeframe)
 
-
-def unknown_symbol(symbol: str) -> SymbolNotFoundError:
-    """Make the error for a ticker that names nothing."""
-    return SymbolNotFoundError(
-        f"symbol {symbol} is not known; ListSymbols lists the known ones, CreateSymbol adds one",
-        metadata={"symbol": symbol},
-    )
+    @asynccontextmanager
+    async def _writing(
+        self, ticker: str, since: date | None, date_field: str
+    ) -> AsyncIterator[Connection]:
+        async with self._pools.query() as connection:
+            try:
+                yield connection
+            except (pg.UniqueViolation, pg.ExclusionViolation) as error:
+                raise await explain_taken(connection, ticker, since, date_field) from error
 
 
 async def resolve(
@@ -191,42 +240,22 @@ def _segments(rows: Any, timeframe: Timeframe) -> list[TickerSegment]:
     ]
 
 
-async def _insert(connection: Connection, new: NewSymbol) -> None:
-    parameters = {
-        "symbol": new.symbol,
-        "name": new.name,
-        "venue": new.venue,
-        "asset_class": new.asset_class.value,
-        "currency": new.currency,
-        "calendar": new.calendar,
-        "time_zone": new.time_zone,
-        "tick_size": new.tick_size,
-        "status": new.status.value,
-        "ipo_date": new.ipo_date,
-        "provider_symbols": Jsonb(dict(new.provider_symbols)),
-    }
-    await connection.execute(_LOCK_TICKER, [new.symbol])
-    cursor = await connection.execute(_INSERT, parameters)
-    row = await cursor.fetchone()
-    assert row is not None  # noqa: S101 -- RETURNING of one inserted row
-    await connection.execute(_INSERT_VALIDITY, [row[0], new.symbol])
-    change = Change(kind=ChangeKind.SYMBOL, symbols=(new.symbol,))
-    await append_change(connection, await new_write_id(connection), change)
-
-
-async def _fetch(
-    connection: Connection, query: str, parameters: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(query, parameters)
-        return await cursor.fetchall()
-
-
-def _to_symbol(row: Mapping[str, Any]) -> Symbol:
-    return Symbol(
-        **{
-            **row,
-            "asset_class": AssetClass(row["asset_class"]),
-            "status": SymbolStatus(row["status"]),
-        }
+def _list_statement(query: SymbolQuery) -> sql.Composed:
+    return _LIST.format(
+        columns=SYMBOL_COLUMNS,
+        validity=JOIN_VALIDITY,
+        order=_ORDER_COLUMNS[query.order],
+        behind=sql.SQL("<" if query.descending else ">"),
+        direction=sql.SQL("DESC" if query.descending else "ASC"),
     )
+
+
+def _verdict(text: str, problem: str | None, known: tuple[str, str] | None) -> SymbolVerdict:
+    if problem is not None:
+        return SymbolVerdict(text, SymbolValidity.MALFORMED, problem=problem)
+    if known is None:
+        return SymbolVerdict(text, SymbolValidity.UNKNOWN)
+    latest, status = known
+    if latest != text:
+        return SymbolVerdict(text, SymbolValidity.RENAMED, renamed_to=latest)
+    return SymbolVerdict(text, _KNOWN[SymbolStatus(status)])

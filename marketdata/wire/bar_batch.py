@@ -68,8 +68,14 @@ def encode_batch(frame: BarFrame, timeframe: Timeframe, adjustment: Adjustment) 
     return b"".join([small.SerializeToString(), *_packed(columns)])
 
 
-def decode_batch(data: bytes | memoryview) -> tuple[BarFrame, bar_pb2.BarBatch]:
-    """Decode the bytes of a BarBatch; each column is copied once, into an array of its own.
+def decode_batch(data: bytes | memoryview, *, copy: bool = True) -> tuple[BarFrame, bar_pb2.BarBatch]:
+    """Decode the bytes of a BarBatch.
+
+    Parameters
+    ----------
+    copy : bool
+        Whether each column is copied once, into an aligned array of its own. Else columns are read-only
+        views of `data`, not always aligned: for who joins the columns of many batches into new arrays.
 
     Returns
     -------
@@ -84,12 +90,19 @@ def decode_batch(data: bytes | memoryview) -> tuple[BarFrame, bar_pb2.BarBatch]:
     ValueError
         The columns have different lengths, or an index points outside of its dictionary.
     """
-    small, columns = split_batch(data)
+    small, columns = split_batch(data, copy=copy)
     return frame_of(small, columns), small
 
 
-def split_batch(data: bytes | memoryview) -> tuple[bar_pb2.BarBatch, dict[str, npt.NDArray[Any]]]:
+def split_batch(
+    data: bytes | memoryview, *, copy: bool = True
+) -> tuple[bar_pb2.BarBatch, dict[str, npt.NDArray[Any]]]:
     """Separate the bytes of a BarBatch into its small fields and its columns.
+
+    Parameters
+    ----------
+    copy : bool
+        As `decode_batch`.
 
     Returns
     -------
@@ -115,9 +128,9 @@ def split_batch(data: bytes | memoryview) -> tuple[bar_pb2.BarBatch, dict[str, n
             message = bar_pb2.BarBatch.FromString(bytes(data))
             # One of another type is an unknown field, which would come back here for ever.
             message.DiscardUnknownFields()
-            return split_batch(message.SerializeToString())
+            return split_batch(message.SerializeToString(), copy=copy)
     return bar_pb2.BarBatch.FromString(bytes(small)), {
-        name: _column(name, chunks) for name, chunks in parts.items()
+        name: _column(name, chunks, copy=copy) for name, chunks in parts.items()
     }
 
 
@@ -170,8 +183,9 @@ def _packed(columns: Mapping[str, npt.NDArray[Any]]) -> Iterator[bytes | memoryv
             yield array.data.cast("B")
 
 
-def _column(name: str, chunks: list[memoryview]) -> npt.NDArray[Any]:
+def _column(name: str, chunks: list[memoryview], *, copy: bool) -> npt.NDArray[Any]:
     dtype = _WIRE_DTYPES[name]
     if any(len(chunk) % dtype.itemsize for chunk in chunks):
         raise DecodeError(f"{name} is not whole values of {dtype.itemsize} bytes")
-    return np.concatenate([np.frombuffer(chunk, dtype) for chunk in chunks])
+    views = [np.frombuffer(chunk, dtype) for chunk in chunks]
+    return views[0] if len(views) == 1 and not copy else np.concatenate(views)

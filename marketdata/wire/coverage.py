@@ -84,7 +84,7 @@ def to_coverage_response(
             start_time=to_timestamp(int(gaps.start_us[gap])),
             end_time=to_timestamp(int(gaps.end_us[gap])),
             missing_count=int(gaps.missing[gap]),
-            reason=int(gaps.reason[gap]),  # type: ignore[arg-type] # the same numbers, by a test
+            reason=int(gaps.reason[gap]),
         )
     if last < len(gaps):
         position = page_position(int(gaps.start_us[last - 1]))

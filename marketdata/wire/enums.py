@@ -2,12 +2,20 @@
 
 from typing import Final
 
-from bifrost.marketdata.v1 import bar_pb2, symbol_pb2, timeframe_pb2
+from bifrost.marketdata.v1 import (
+    bar_pb2,
+    corporate_action_pb2,
+    symbol_pb2,
+    symbol_service_pb2,
+    timeframe_pb2,
+)
 
 from marketdata.domain.adjustment import Adjustment
 from marketdata.domain.bars import BarColumn
 from marketdata.domain.calendar import SessionHours
+from marketdata.domain.corporate_action import CorporateActionKind
 from marketdata.domain.symbol import AssetClass, SymbolStatus
+from marketdata.domain.symbol_query import MatchKind, SymbolValidity
 from marketdata.domain.timeframe import Timeframe
 
 TIMEFRAME_TO_PROTO: Final = {
@@ -90,3 +98,23 @@ STATUS_FROM_PROTO: Final = {
     symbol_pb2.SYMBOL_STATUS_UNSPECIFIED: SymbolStatus.ACTIVE,
     **{proto: domain for domain, proto in STATUS_TO_PROTO.items()},
 }
+
+MATCH_KIND_TO_PROTO: Final = {
+    MatchKind.EXACT: symbol_service_pb2.MATCH_KIND_EXACT,
+    MatchKind.PREFIX: symbol_service_pb2.MATCH_KIND_PREFIX,
+    MatchKind.FUZZY: symbol_service_pb2.MATCH_KIND_FUZZY,
+}
+
+SYMBOL_VALIDITY_TO_PROTO: Final = {
+    SymbolValidity.KNOWN_ACTIVE: symbol_service_pb2.SYMBOL_VALIDITY_KNOWN_ACTIVE,
+    SymbolValidity.KNOWN_DELISTED: symbol_service_pb2.SYMBOL_VALIDITY_KNOWN_DELISTED,
+    SymbolValidity.RENAMED: symbol_service_pb2.SYMBOL_VALIDITY_RENAMED,
+    SymbolValidity.UNKNOWN: symbol_service_pb2.SYMBOL_VALIDITY_UNKNOWN,
+    SymbolValidity.MALFORMED: symbol_service_pb2.SYMBOL_VALIDITY_MALFORMED,
+}
+
+ACTION_KIND_TO_PROTO: Final = {
+    CorporateActionKind.SPLIT: corporate_action_pb2.CORPORATE_ACTION_KIND_SPLIT,
+    CorporateActionKind.CASH_DIVIDEND: corporate_action_pb2.CORPORATE_ACTION_KIND_CASH_DIVIDEND,
+}
+ACTION_KIND_FROM_PROTO: Final = {proto: domain for domain, proto in ACTION_KIND_TO_PROTO.items()}

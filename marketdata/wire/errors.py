@@ -28,6 +28,8 @@ ERROR_TABLE: Final[dict[type[tree.ServiceError], grpc.StatusCode]] = {
     tree.SymbolNotFoundError: grpc.StatusCode.NOT_FOUND,
     tree.BarNotFoundError: grpc.StatusCode.NOT_FOUND,
     tree.SymbolAlreadyExistsError: grpc.StatusCode.ALREADY_EXISTS,
+    tree.SymbolHasBarsError: grpc.StatusCode.FAILED_PRECONDITION,
+    tree.RenameRefusedError: grpc.StatusCode.FAILED_PRECONDITION,
     tree.ResourceExhaustedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     tree.StreamStalledError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     tree.StorageFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,

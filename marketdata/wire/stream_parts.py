@@ -1,4 +1,4 @@
-"""The messages of StreamBars as a client reads them, columns copied once."""
+"""The messages of StreamBars as a client reads them."""
 
 from typing import Final
 
@@ -18,8 +18,13 @@ StreamPart = StreamBarsHeader | BarFrame | StreamBarsTrailer
 _BATCH: Final = StreamBarsResponse.DESCRIPTOR.fields_by_name["batch"].number
 
 
-def decode_stream_part(data: bytes) -> StreamPart | None:
+def decode_stream_part(data: bytes, *, copy: bool = True) -> StreamPart | None:
     """Decode one message of a stream.
+
+    Parameters
+    ----------
+    copy : bool
+        Whether columns are copied; see `decode_batch`.
 
     Returns
     -------
@@ -36,7 +41,7 @@ def decode_stream_part(data: bytes) -> StreamPart | None:
     view = memoryview(data)
     for number, wire_type, _, start, end in walk_fields(view):
         if number == _BATCH and wire_type == LENGTH_DELIMITED:
-            frame, small = decode_batch(view[start:end])
+            frame, small = decode_batch(view[start:end], copy=copy)
             if small.encoding != PLAIN_ENCODING:
                 raise NotSupportedError(
                     f"the bars came in encoding {small.encoding}; a later client reads it"

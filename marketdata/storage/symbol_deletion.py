@@ -1,0 +1,139 @@
+"""Symbols deleted, with their bars where that is asked for."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from psycopg import sql
+
+from marketdata.domain.symbol import TickerSegment
+from marketdata.domain.time_range import from_unix_us
+from marketdata.domain.timeframe import Timeframe
+from marketdata.errors import SymbolHasBarsError, WriteConflictError
+from marketdata.storage.bar_tables import bar_table
+from marketdata.storage.change_log import Change, ChangeKind, append_change, new_write_id
+from marketdata.storage.deletion import delete_segment
+from marketdata.storage.pools import Connection, Pools
+from marketdata.storage.stripes import lock_stripes
+from marketdata.storage.symbol_rows import lock_symbol
+from marketdata.storage.symbols import resolve
+
+# The newest bar under the ticker tells it, unless it belongs to a later holder of a reused ticker. By
+# the primary keys of bar_latest and of the bar table, within the partitions of the segment.
+_HAS_BARS: Final = sql.SQL("""
+    SELECT latest.time < %(end)s
+           OR EXISTS (SELECT FROM {table} AS bar WHERE bar.symbol = %(symbol)s
+                         AND bar.time >= %(start)s AND bar.time < %(end)s)
+      FROM bar_latest AS latest
+     WHERE latest.symbol = %(symbol)s AND latest.timeframe = %(timeframe)s
+       AND latest.time >= %(start)s
+""")
+# By the primary key; validity and corporate actions go with it.
+_DELETE: Final = "DELETE FROM market_symbol WHERE symbol_id = %s"
+
+_Stored = Sequence[tuple[Timeframe, TickerSegment]]
+
+
+class SymbolDeleter:
+    """Deletes symbols.
+
+    Parameters
+    ----------
+    pools : Pools
+        Where transactions run.
+    """
+
+    def __init__(self, pools: Pools) -> None:
+        self._pools = pools
+
+    async def delete(self, symbol: str, *, force: bool) -> int:
+        """Delete the identity that a ticker names, or last named, in one transaction.
+
+        Bars of another identity that had one of its tickers at another time stay.
+
+        Parameters
+        ----------
+        force : bool
+            Whether to delete its bars, too.
+
+        Returns
+        -------
+        int
+            How many bars were deleted.
+
+        Raises
+        ------
+        SymbolNotFoundError
+            The ticker never named anything.
+        SymbolHasBarsError
+            It has bars and `force` was not said.
+        DatabaseUnavailableError, QueryTimeoutError, WriteConflictError
+            Nothing was deleted.
+        """
+        async with self._pools.query() as connection, connection.transaction():
+            identity = await lock_symbol(connection, symbol)
+            segments = {
+                timeframe: await _segments(connection, symbol, identity.symbol_id, timeframe)
+                for timeframe in Timeframe
+                if timeframe.is_stored
+            }
+            for timeframe, named in segments.items():
+                await lock_stripes(connection, [segment.ticker for segment in named], timeframe)
+            stored = [
+                (timeframe, segment)
+                for timeframe, named in segments.items()
+                for segment in named
+                if await _has_bars(connection, segment, timeframe)
+            ]
+            if stored and not force:
+                raise _refused(symbol, stored)
+            deleted = sum([await delete_segment(connection, s, t) for t, s in stored])
+            await connection.execute(_DELETE, [identity.symbol_id])
+            tickers = [segment.ticker for segment in segments[Timeframe.DAY_1]]
+            await _append(connection, symbol, tickers, stored)
+        return deleted
+
+
+async def _segments(
+    connection: Connection, symbol: str, symbol_id: int, timeframe: Timeframe
+) -> Sequence[TickerSegment]:
+    resolved = (await resolve(connection, [symbol], timeframe)).get(symbol)
+    if resolved is None or resolved.symbol_id != symbol_id:
+        raise WriteConflictError(f"{symbol} became another symbol's meanwhile; send the call again")
+    return resolved.segments
+
+
+async def _has_bars(connection: Connection, segment: TickerSegment, timeframe: Timeframe) -> bool:
+    parameters = {
+        "symbol": segment.ticker,
+        "timeframe": timeframe.value,
+        "start": from_unix_us(segment.range.start_us),
+        "end": from_unix_us(segment.range.end_us),
+    }
+    query = _HAS_BARS.format(table=bar_table(timeframe))
+    row = await (await connection.execute(query, parameters)).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _refused(symbol: str, stored: _Stored) -> SymbolHasBarsError:
+    timeframes = ", ".join(dict.fromkeys(timeframe.value for timeframe, _ in stored))
+    return SymbolHasBarsError(
+        f"symbol {symbol} has bars ({timeframes}); say force to delete them with it",
+        metadata={"symbol": symbol, "timeframes": timeframes},
+    )
+
+
+async def _append(connection: Connection, symbol: str, tickers: Sequence[str], stored: _Stored) -> None:
+    reason = f"DeleteSymbol of {symbol}"
+    deleted = [
+        Change(
+            kind=ChangeKind.DELETED,
+            symbols=(segment.ticker,),
+            timeframe=timeframe,
+            start_us=segment.range.start_us,
+            end_us=segment.range.end_us,
+            reason=reason,
+        )
+        for timeframe, segment in stored
+    ]
+    gone = Change(kind=ChangeKind.SYMBOL, symbols=tuple(dict.fromkeys(tickers)), reason=reason)
+    await append_change(connection, await new_write_id(connection), *deleted, gone)

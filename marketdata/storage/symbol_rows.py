@@ -1,0 +1,99 @@
+"""Symbols read from their rows, and the identity behind a ticker."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from marketdata.domain.symbol import AssetClass, Symbol, SymbolStatus
+from marketdata.errors import SymbolNotFoundError
+from marketdata.storage.pools import Connection
+
+# The columns of a Symbol, of `identity` (market_symbol) and `validity`.
+SYMBOL_COLUMNS: Final = sql.SQL("""
+    identity.symbol_id, identity.symbol, identity.name, identity.venue, identity.asset_class,
+    identity.currency, identity.calendar, identity.time_zone, identity.tick_size, identity.status,
+    identity.ipo_date, identity.provider_symbols, validity.valid_from, validity.valid_to
+""")
+# When the latest ticker named it. By symbol_validity_symbol_id.
+JOIN_VALIDITY: Final = sql.SQL("""
+    LEFT JOIN LATERAL (
+        SELECT valid_from, valid_to FROM symbol_validity
+         WHERE symbol_validity.symbol_id = identity.symbol_id
+           AND symbol_validity.symbol = identity.symbol
+         ORDER BY valid_to DESC NULLS FIRST LIMIT 1) AS validity ON true
+""")
+# A ticker names the identity that holds it now, else the one that held it last: FB finds META, and
+# once FB is reused, the new holder. By symbol_validity_symbol.
+_HOLDER: Final = sql.SQL("""
+    (SELECT symbol_id FROM symbol_validity AS holder
+      WHERE holder.symbol = %(symbol)s ORDER BY holder.valid_to DESC NULLS FIRST LIMIT 1)
+""")
+_READ: Final = sql.SQL("""
+    SELECT {columns} FROM market_symbol AS identity {validity} WHERE identity.symbol_id = {symbol_id}
+""")
+_READ_BY_TICKER: Final = _READ.format(columns=SYMBOL_COLUMNS, validity=JOIN_VALIDITY, symbol_id=_HOLDER)
+_READ_BY_ID: Final = _READ.format(
+    columns=SYMBOL_COLUMNS, validity=JOIN_VALIDITY, symbol_id=sql.SQL("%(symbol_id)s")
+)
+_LOCK: Final = sql.SQL("""
+    SELECT symbol_id FROM market_symbol WHERE symbol_id = {holder} FOR UPDATE
+""").format(holder=_HOLDER)
+
+
+async def read_symbol(connection: Connection, symbol: str) -> Symbol:
+    """Read the identity that a ticker names, or last named, under its latest ticker.
+
+    Raises
+    ------
+    SymbolNotFoundError
+        The ticker never named anything.
+    """
+    rows = await fetch_rows(connection, _READ_BY_TICKER, {"symbol": symbol})
+    if not rows:
+        raise unknown_symbol(symbol)
+    return to_symbol(rows[0])
+
+
+async def lock_symbol(connection: Connection, symbol: str) -> Symbol:
+    """Read a symbol as `read_symbol`, and keep others from changing it in this transaction.
+
+    Bars are written without this lock: whoever reads or changes what is stored under its tickers
+    locks their stripes too, and this one first.
+    """
+    cursor = await connection.execute(_LOCK, {"symbol": symbol})
+    row = await cursor.fetchone()
+    if row is None:
+        raise unknown_symbol(symbol)
+    # Read behind the lock, so that it is what the last holder of the lock left.
+    return await read_symbol_by_id(connection, row[0])
+
+
+async def read_symbol_by_id(connection: Connection, symbol_id: int) -> Symbol:
+    """Read an identity that is there."""
+    (row,) = await fetch_rows(connection, _READ_BY_ID, {"symbol_id": symbol_id})
+    return to_symbol(row)
+
+
+async def fetch_rows(
+    connection: Connection, query: sql.Composed, parameters: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Run a query and return its rows by the names of their columns."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(query, parameters)
+        return await cursor.fetchall()
+
+
+def to_symbol(row: Mapping[str, Any]) -> Symbol:
+    """Make a symbol of a row of `SYMBOL_COLUMNS`."""
+    asset_class, status = AssetClass(row["asset_class"]), SymbolStatus(row["status"])
+    return Symbol(**{**row, "asset_class": asset_class, "status": status})
+
+
+def unknown_symbol(symbol: str) -> SymbolNotFoundError:
+    """Make the error for a ticker that names nothing."""
+    return SymbolNotFoundError(
+        f"symbol {symbol} is not known; ListSymbols lists the known ones, CreateSymbol adds one",
+        metadata={"symbol": symbol},
+    )
