@@ -35,6 +35,7 @@ from marketdata.storage.modes import DatabaseFacts, StorageMode, probe
 from marketdata.storage.partitions import PlainPartitions
 from marketdata.storage.pools import PoolLimits, Pools
 from marketdata.storage.statistics import StatisticsReader
+from marketdata.storage.symbol_deletion import SymbolDeleter
 from marketdata.storage.symbols import SymbolStore
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Stores:
 
     pools: Pools
     symbols: SymbolStore
+    symbol_deleter: SymbolDeleter
     actions: ActionStore
     reader: BarReader
     latest: LatestBarReader
@@ -103,6 +105,7 @@ def build_stores(address: AddressOf, settings: Settings) -> Stores:
     return Stores(
         pools=pools,
         symbols=SymbolStore(pools),
+        symbol_deleter=SymbolDeleter(pools),
         actions=ActionStore(pools),
         reader=reader,
         latest=LatestBarReader(pools, reader),
@@ -232,7 +235,7 @@ class _Frontend:
         )
         self._health = HealthMonitor(self._probe, SERVICE_NAMES, stores.pools.report_database)
         services = Services(
-            symbols=SymbolServicer(stores.symbols),
+            symbols=SymbolServicer(stores.symbols, stores.symbol_deleter, stores.actions),
             bars=BarsServicer(
                 stores.reader,
                 stores.latest,

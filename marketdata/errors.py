@@ -154,6 +154,18 @@ class SymbolAlreadyExistsError(ServiceError):
     reason = "SYMBOL_ALREADY_EXISTS"
 
 
+class SymbolHasBarsError(ServiceError):
+    """A symbol is to be deleted and has bars."""
+
+    reason = "SYMBOL_HAS_BARS"
+
+
+class RenameRefusedError(ServiceError):
+    """A symbol cannot take another ticker from that date on, by what is stored of it."""
+
+    reason = "RENAME_REFUSED"
+
+
 class ResourceExhaustedError(ServiceError):
     """A limit of the service is reached now; the same call can succeed later."""
 

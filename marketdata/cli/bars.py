@@ -74,7 +74,7 @@ async def _read_bars(
     last: int,
 ) -> BarFrame:
     async with MarketDataClient(address or _own_address()) as client:
-        return await client.bars(symbols, timeframe, _utc(start), _utc(end), limit=last)
+        return (await client.bars(symbols, timeframe, _utc(start), _utc(end), limit=last)).frame
 
 
 async def _read_symbols(address: str | None) -> list[Symbol]:

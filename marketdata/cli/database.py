@@ -7,6 +7,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
 from marketdata import app
+from marketdata.cli.files import import_csv, import_parquet
 from marketdata.cli.output import ERR, OUT, print_table
 from marketdata.config import Settings, load_settings
 from marketdata.ingestion.sample_import import SampleImport
@@ -27,6 +28,10 @@ def migrate() -> None:
 @IMPORT.callback()
 def import_() -> None:
     """Bring bars into the database."""
+
+
+IMPORT.command("csv")(import_csv)
+IMPORT.command("parquet")(import_parquet)
 
 
 @IMPORT.command()

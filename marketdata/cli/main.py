@@ -8,6 +8,7 @@ from rich.markup import escape
 from marketdata.cli.bars import bars, symbols
 from marketdata.cli.database import IMPORT, migrate
 from marketdata.cli.doctor import doctor
+from marketdata.cli.files import export
 from marketdata.cli.output import ERR
 from marketdata.cli.serve import serve
 from marketdata.errors import MarketDataError, ServiceUnavailableError
@@ -21,7 +22,7 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for command in (serve, migrate, bars, symbols, doctor):
+    for command in (serve, migrate, bars, symbols, export, doctor):
         commands.command()(command)
     commands.add_typer(IMPORT, name="import")
     return commands

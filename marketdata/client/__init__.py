@@ -1,5 +1,86 @@
-"""Client: what other services install to call this one."""
+"""Client: what other services install to call this one.
 
-from marketdata.client.service import DEFAULT_ADDRESS, MarketDataClient
+`MarketDataClient` is for asyncio, `SyncMarketDataClient` for everything else. The base install brings
+what they need; the extras ``pandas`` and ``arrow`` bring what `Bars.to_pandas` and `Bars.to_arrow` do.
+"""
 
-__all__ = ["DEFAULT_ADDRESS", "MarketDataClient"]
+from marketdata.client.answers import (
+    ActionsCreated,
+    AppliedRead,
+    Bar,
+    BarPage,
+    BarsCreated,
+    BarsDeleted,
+    Coverage,
+    CoverageGap,
+    LatestBar,
+    TimeframeStatistics,
+    UnadjustedAction,
+)
+from marketdata.client.bar_stream import BarStream
+from marketdata.client.bars import Bars
+from marketdata.client.channels import DEFAULT_ADDRESS
+from marketdata.client.retry import RetryPolicy
+from marketdata.client.service import DEFAULT_TIMEOUT_SECONDS, MarketDataClient
+from marketdata.client.symbol_calls import SymbolField
+from marketdata.client.sync import SyncBarStream, SyncMarketDataClient
+from marketdata.client.upload import RejectedBars, UploadResult
+from marketdata.domain.adjustment import Adjustment
+from marketdata.domain.bar_order import BarOrder
+from marketdata.domain.bars import BarColumn, BarFlag, BarFrame
+from marketdata.domain.calendar import SessionHours
+from marketdata.domain.corporate_action import CorporateAction, CorporateActionKind
+from marketdata.domain.coverage import GapReason
+from marketdata.domain.symbol import AssetClass, NewSymbol, Symbol, SymbolStatus
+from marketdata.domain.symbol_query import (
+    MatchKind,
+    SymbolMatch,
+    SymbolOrder,
+    SymbolValidity,
+    SymbolVerdict,
+)
+from marketdata.domain.timeframe import Timeframe
+
+__all__ = [
+    "DEFAULT_ADDRESS",
+    "DEFAULT_TIMEOUT_SECONDS",
+    "ActionsCreated",
+    "Adjustment",
+    "AppliedRead",
+    "AssetClass",
+    "Bar",
+    "BarColumn",
+    "BarFlag",
+    "BarFrame",
+    "BarOrder",
+    "BarPage",
+    "BarStream",
+    "Bars",
+    "BarsCreated",
+    "BarsDeleted",
+    "CorporateAction",
+    "CorporateActionKind",
+    "Coverage",
+    "CoverageGap",
+    "GapReason",
+    "LatestBar",
+    "MarketDataClient",
+    "MatchKind",
+    "NewSymbol",
+    "RejectedBars",
+    "RetryPolicy",
+    "SessionHours",
+    "Symbol",
+    "SymbolField",
+    "SymbolMatch",
+    "SymbolOrder",
+    "SymbolStatus",
+    "SymbolValidity",
+    "SymbolVerdict",
+    "SyncBarStream",
+    "SyncMarketDataClient",
+    "Timeframe",
+    "TimeframeStatistics",
+    "UnadjustedAction",
+    "UploadResult",
+]

@@ -1,13 +1,26 @@
 """The transport over asyncio's channel."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, Generic
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final, Generic
 
 import grpc
 
 from marketdata.client.calls import translated
 from marketdata.client.methods import Method, Request_contra, Response_co, encode
+from marketdata.errors import (
+    CallCancelledError,
+    InternalError,
+    ServiceError,
+    ServiceUnavailableError,
+)
+
+# What gRPC says of a call that ended while a request was being sent.
+_FAILED_WRITE: Final = "Internal error from Core"
+# The service's status follows within milliseconds, or never: a second in all.
+_STATUS_POLLS: Final = 100
+_STATUS_POLL_SECONDS: Final = 0.01
 
 
 class AioTransport:
@@ -33,8 +46,9 @@ class AioTransport:
     ) -> Response_co:
         """Make a call of one request and one response."""
         callable_ = self._own_channel().unary_unary(method.path, encode, method.decode)
-        with translated():
-            return await callable_(request, timeout=timeout_seconds)
+        call = callable_(request, timeout=timeout_seconds)
+        with _translated(call):
+            return await call
 
     def stream(
         self,
@@ -82,7 +96,7 @@ class AioAnswers(Generic[Response_co]):
 
     async def read(self) -> Response_co | None:
         """Wait for the next response; None at the end."""
-        with translated():
+        with _translated(self._call):
             response: Response_co | None = await self._call.read()
         return None if response is grpc.aio.EOF else response
 
@@ -92,18 +106,76 @@ class AioAnswers(Generic[Response_co]):
 
 
 class AioExchange(AioAnswers[Response_co], Generic[Request_contra, Response_co]):
-    """A call of asyncio's channel whose requests go up while its responses come down."""
+    """A call of asyncio's channel whose requests go up while its responses come down.
+
+    Responses are read as soon as they come, by a task of its own. When a call ends while a request is
+    being sent, gRPC says INTERNAL until the service's status has arrived, and it arrives only behind
+    the last response that is read.
+    """
+
+    def __init__(self, call: Any) -> None:
+        super().__init__(call)
+        # As many as requests were sent beyond those that were answered: a few.
+        self._arrived: asyncio.Queue[Response_co | ServiceError | None] = asyncio.Queue()
+        self._reader = asyncio.create_task(self._read_all())
+
+    async def read(self) -> Response_co | None:
+        """Wait for the next response; None at the end."""
+        response = await self._arrived.get()
+        if isinstance(response, ServiceError):
+            raise response
+        return response
 
     async def write(self, request: Request_contra) -> None:
         """Send a request, as soon as flow control lets it."""
-        try:
+        with suppress(grpc.RpcError, asyncio.InvalidStateError):  # it has ended; `read` says how
             await self._call.write(request)
-        except (grpc.RpcError, asyncio.InvalidStateError):
-            return  # it has ended; `read` says how
 
     async def end(self) -> None:
         """Tell the service that no request follows."""
-        try:
+        with suppress(grpc.RpcError, asyncio.InvalidStateError):  # it has ended; `read` says how
             await self._call.done_writing()
-        except (grpc.RpcError, asyncio.InvalidStateError):
-            return  # it has ended; `read` says how
+
+    def cancel(self) -> None:
+        """End the call."""
+        super().cancel()
+        self._reader.cancel()
+
+    async def _read_all(self) -> None:
+        response: Response_co | None
+        try:
+            while (response := await super().read()) is not None:
+                self._arrived.put_nowait(response)
+            self._arrived.put_nowait(None)
+        except InternalError as error:
+            self._arrived.put_nowait(await self._true_error(error))
+        except ServiceError as error:
+            self._arrived.put_nowait(error)
+
+    async def _true_error(self, error: InternalError) -> ServiceError:
+        if error.message != _FAILED_WRITE:
+            return error
+        for _ in range(_STATUS_POLLS):
+            if await self._call.details() != _FAILED_WRITE:
+                try:
+                    await super().read()
+                except ServiceError as true_error:
+                    return true_error
+            await asyncio.sleep(_STATUS_POLL_SECONDS)
+        return ServiceUnavailableError("the connection was lost; send the call again")
+
+
+@contextmanager
+def _translated(call: Any) -> Iterator[None]:
+    """Raise the tree's errors, also where the call was ended by closing the client.
+
+    gRPC then raises CancelledError in a task that nobody cancelled.
+    """
+    try:
+        with translated():
+            yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling() or not call.cancelled():
+            raise
+        raise CallCancelledError("the client was closed while the call was under way") from None

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from enum import Enum
 
 from marketdata.domain.adjustment import Adjustment
 from marketdata.domain.bar_order import BarOrder
-from marketdata.domain.bar_query import Session
-from marketdata.domain.symbol import Symbol
+from marketdata.domain.calendar import SessionHours
+from marketdata.domain.coverage import GapReason
 from marketdata.domain.timeframe import Timeframe
 
 
@@ -41,7 +40,7 @@ class AppliedRead:
         Of the bars, and of the stored bars that they are made from.
     adjustment : Adjustment
         What was taken out of the prices.
-    session : Session
+    session : SessionHours
         The part of the trading day.
     order : BarOrder
         Of the bars.
@@ -63,7 +62,7 @@ class AppliedRead:
     timeframe: Timeframe
     source_timeframe: Timeframe
     adjustment: Adjustment
-    session: Session
+    session: SessionHours
     order: BarOrder
     start: datetime
     end: datetime
@@ -145,7 +144,7 @@ class BarPage:
     bars: tuple[Bar, ...]
     next_page_token: str
     adjustment: Adjustment
-    session: Session
+    session: SessionHours
     source_timeframe: Timeframe
     unadjusted_actions: tuple[UnadjustedAction, ...]
     read_time: datetime
@@ -202,14 +201,8 @@ class BarsDeleted:
     seq: int
 
 
-class GapReason(Enum):
-    """Why bars are missing."""
-
-    MISSING = "missing"
-
-
 @dataclass(frozen=True, slots=True)
-class BarGap:
+class CoverageGap:
     """A range in which bars are missing.
 
     Attributes
@@ -229,7 +222,7 @@ class BarGap:
 
 
 @dataclass(frozen=True, slots=True)
-class BarCoverage:
+class Coverage:
     """Which bars of a symbol are there, and which are missing by its calendar.
 
     Attributes
@@ -238,7 +231,7 @@ class BarCoverage:
         Times of the first and last bar in the range, UTC; None where there is none.
     count, expected_count : int
         Bars that are stored, and that the calendar lets expect.
-    gaps : tuple of BarGap
+    gaps : tuple of CoverageGap
         What is missing, ascending; all of it.
     """
 
@@ -246,7 +239,7 @@ class BarCoverage:
     last: datetime | None
     count: int
     expected_count: int
-    gaps: tuple[BarGap, ...]
+    gaps: tuple[CoverageGap, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,55 +265,6 @@ class TimeframeStatistics:
     last: datetime
     size_bytes: int
     partitions: int
-
-
-class MatchKind(Enum):
-    """How a symbol matches a search."""
-
-    EXACT = "exact"
-    PREFIX = "prefix"
-    FUZZY = "fuzzy"
-
-
-@dataclass(frozen=True, slots=True)
-class SymbolMatch:
-    """A symbol that a search found, how, and its likeness from 0 to 1."""
-
-    symbol: Symbol
-    kind: MatchKind
-    score: float
-
-
-class SymbolValidity(Enum):
-    """What a text names."""
-
-    KNOWN_ACTIVE = "known_active"
-    KNOWN_DELISTED = "known_delisted"
-    RENAMED = "renamed"
-    UNKNOWN = "unknown"
-    MALFORMED = "malformed"
-
-
-@dataclass(frozen=True, slots=True)
-class SymbolVerdict:
-    """What a text names.
-
-    Attributes
-    ----------
-    symbol : str
-        The text as sent.
-    validity : SymbolValidity
-        What it names.
-    renamed_to : str
-        The present ticker of what it named, where that is another one; else empty.
-    problem : str
-        What is wrong with a malformed text, for people; else empty.
-    """
-
-    symbol: str
-    validity: SymbolValidity
-    renamed_to: str = ""
-    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from marketdata.client.methods import STREAM_BARS
 from marketdata.client.position import StreamPosition
 from marketdata.client.retry import Attempts
 from marketdata.client.transport import Answers, Transport
+from marketdata.domain.bar_order import BarOrder
 from marketdata.domain.bars import BarFrame
 from marketdata.errors import (
     InternalError,
@@ -24,7 +25,6 @@ from marketdata.errors import (
     ServiceUnavailableError,
     SymbolNotFoundError,
 )
-from marketdata.wire.enums import ORDER_FROM_PROTO
 from marketdata.wire.stream_parts import StreamPart, decode_stream_part
 
 # Symbols that an error's text names; there can be 5,000.
@@ -43,6 +43,7 @@ class BarStream:
         self,
         transport: Transport,
         request: StreamBarsRequest,
+        order: BarOrder,
         attempts: Attempts,
         *,
         copy: bool = True,
@@ -51,8 +52,7 @@ class BarStream:
         self._request = request
         self._attempts = attempts
         self._copy = copy
-        self._order = _order_of(request)
-        self._position = StreamPosition(request.symbols, self._order)
+        self._position = StreamPosition(request.symbols, order)
         self._answers: Answers[bytes] | None = None
         self._received = 0
         self._is_complete = False
@@ -149,15 +149,6 @@ class BarStream:
         if self._answers is not None:
             self._answers.cancel()
             self._answers = None
-
-
-def _order_of(request: StreamBarsRequest) -> BarOrder:
-    is_descending, is_by_time = ORDER_FROM_PROTO[request.order]
-    return next(
-        order
-        for order in BarOrder
-        if (order.is_descending, order.is_by_time) == (is_descending, is_by_time)
-    )
 
 
 def _decode(data: bytes, *, copy: bool) -> StreamPart | None:

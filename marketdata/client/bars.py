@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
 from marketdata.client.answers import AppliedRead
@@ -108,6 +107,10 @@ class Bars:
     def revision(self) -> Int32Array:
         """How often the bar changed since it was first stored, int32[n]."""
         return self.frame.revision
+
+    def column(self, column: BarColumn) -> npt.NDArray[Any]:
+        """Return the array of `column`; of length 0 where it was not asked for."""
+        return self.frame.column(column)
 
     def row_symbol_index(self) -> Int32Array:
         """Index into `symbols` for every row, int32[n]."""

@@ -54,7 +54,7 @@ class BlockingTransport:
         callable_ = self._own_channel().stream_stream(method.path, encode, method.decode)
         # A queue between this thread and gRPC's, which takes requests out of an iterator. Its end is
         # the uploader's: it sends no more than a few batches beyond what was answered.
-        requests: queue.SimpleQueue[Request_contra | None] = queue.SimpleQueue()
+        requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         return BlockingExchange(callable_(_until_none(requests), timeout=timeout_seconds), requests)
 
     async def sleep(self, seconds: float) -> None:
@@ -96,7 +96,7 @@ class BlockingAnswers(Generic[Response_co]):
 class BlockingExchange(BlockingAnswers[Response_co], Generic[Request_contra, Response_co]):
     """A call of the synchronous channel whose requests go up while its responses come down."""
 
-    def __init__(self, call: Any, requests: "queue.SimpleQueue[Request_contra | None]") -> None:
+    def __init__(self, call: Any, requests: "queue.SimpleQueue[Any]") -> None:
         super().__init__(call)
         self._requests = requests
 
@@ -114,6 +114,6 @@ class BlockingExchange(BlockingAnswers[Response_co], Generic[Request_contra, Res
         self._requests.put(None)
 
 
-def _until_none(requests: "queue.SimpleQueue[Request_contra | None]") -> Iterator[Request_contra]:
+def _until_none(requests: "queue.SimpleQueue[Any]") -> Iterator[Any]:
     while (request := requests.get()) is not None:
         yield request

@@ -50,12 +50,12 @@ def to_pandas(
         index = index.tz_localize("UTC")
     data: dict[str, Any] = {}
     if with_symbols:
-        data["symbol"] = pd.Categorical.from_codes(frame.row_symbol_index(), list(frame.symbols))
+        data["symbol"] = pd.Categorical.from_codes(frame.row_symbol_index(), pd.Index(frame.symbols))
     for column in columns:
         values = frame.column(column)
         if column is BarColumn.FEED:
             codes, names = _feed_codes(frame)
-            data["feed"] = pd.Categorical.from_codes(codes, names)
+            data["feed"] = pd.Categorical.from_codes(codes, pd.Index(names))
         elif column is BarColumn.TRADE_COUNT:
             missing = values == MISSING_TRADE_COUNT
             data[column.value] = pd.arrays.IntegerArray(values, missing, copy=True)

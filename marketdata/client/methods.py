@@ -15,7 +15,7 @@ _SYMBOLS: Final = "/bifrost.marketdata.v1.SymbolService/"
 _BARS: Final = "/bifrost.marketdata.v1.BarsService/"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Method(Generic[Request_contra, Response_co]):
     """A method of the contract.
 
@@ -82,9 +82,9 @@ CREATE_CORPORATE_ACTIONS: Final = Method[
 GET_LATEST_BAR: Final = Method[bars.GetLatestBarRequest, bars.GetLatestBarResponse](
     f"{_BARS}GetLatestBar", bars.GetLatestBarResponse.FromString, is_repeatable=True
 )
-BATCH_GET_LATEST_BARS: Final = Method[
-    bars.BatchGetLatestBarsRequest, bars.BatchGetLatestBarsResponse
-](f"{_BARS}BatchGetLatestBars", bars.BatchGetLatestBarsResponse.FromString, is_repeatable=True)
+BATCH_GET_LATEST_BARS: Final = Method[bars.BatchGetLatestBarsRequest, bars.BatchGetLatestBarsResponse](
+    f"{_BARS}BatchGetLatestBars", bars.BatchGetLatestBarsResponse.FromString, is_repeatable=True
+)
 LIST_BARS: Final = Method[bars.ListBarsRequest, bars.ListBarsResponse](
     f"{_BARS}ListBars", bars.ListBarsResponse.FromString, is_repeatable=True
 )

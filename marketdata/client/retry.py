@@ -53,7 +53,7 @@ class Attempts:
     policy : RetryPolicy
         When to give up.
     timeout_seconds : float or None
-        Deadline of the whole, from now; None for none.
+        Deadline of the whole, from now; None or infinity for none.
     """
 
     def __init__(self, policy: RetryPolicy, timeout_seconds: float | None) -> None:

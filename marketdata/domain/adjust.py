@@ -29,7 +29,7 @@ from marketdata.domain.bars import PRICE_COLUMNS, BarColumn, BarFrame, Float64Ar
 from marketdata.domain.calendar import SessionCalendar
 from marketdata.domain.corporate_action import CorporateAction, CorporateActionKind
 from marketdata.domain.time_range import session_label_us
-from marketdata.domain.timeframe import MICROSECONDS_PER_DAY
+from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
 
 _BOTH: Final = (CorporateActionKind.SPLIT, CorporateActionKind.CASH_DIVIDEND)
 # Dividends need the splits too: one of the same date changes what their close stands for.
@@ -40,6 +40,8 @@ _KINDS_READ: Final = {
     Adjustment.ALL: _BOTH,
 }
 _ADJUSTED_PRICES: Final = (*PRICE_COLUMNS, BarColumn.VWAP)
+# The day before the first that may have a bar.
+NO_SESSION_US: Final = Timeframe.DAY_1.earliest_us - MICROSECONDS_PER_DAY
 # Session dates of 1900 to 2100, in days since 1970, lie within half of this on both sides.
 _DAYS_PER_SYMBOL: Final = 1 << 20
 
@@ -119,15 +121,14 @@ def previous_sessions(actions: Iterable[CorporateAction], calendar: SessionCalen
     Returns
     -------
     int64[a]
-        For each action the label of the last session before its ex-date, Unix microseconds.
-
-    Raises
-    ------
-    CalendarRangeError
-        The calendar does not know the sessions around an ex-date.
+        For each action the label of the last session before its ex-date, Unix microseconds;
+        `NO_SESSION_US`, at which no bar is, where the calendar does not know it.
     """
-    ex_us = [session_label_us(action.ex_date) for action in actions]
-    return calendar.previous_labels(np.array(ex_us, np.int64))
+    ex_us = np.array([session_label_us(action.ex_date) for action in actions], np.int64)
+    is_known = (ex_us > calendar.label_us[0]) & (ex_us <= calendar.label_us[-1])
+    labels = np.full(len(ex_us), NO_SESSION_US, np.int64)
+    labels[is_known] = calendar.previous_labels(ex_us[is_known])
+    return labels
 
 
 def previous_closes(
@@ -148,13 +149,8 @@ def previous_closes(
     Returns
     -------
     dict of date to float
-        By ex-date. Absent where the bar of that very session is missing: an older close is no
-        substitute.
-
-    Raises
-    ------
-    CalendarRangeError
-        The calendar does not know the sessions around an ex-date.
+        By ex-date. Absent where the bar of that very session is missing, or the calendar does not know
+        which one it is: an older close is no substitute.
     """
     if len(daily) == 0:
         return {}

@@ -265,8 +265,12 @@ class SessionCalendar:
         Returns
         -------
         date or None
-            None where no known session has begun.
+            None where no known session has begun. After the last session that the calendar knows every
+            date is taken for one: an action that may count is rather reported than forgotten.
         """
+        latest_us = min(now_us, end_us - 1)
+        if latest_us >= self.extended_end_us[-1]:
+            return session_date(latest_us)
         begun = np.searchsorted(self.extended_start_us, now_us, side="right")
         starts = self.label_us if timeframe is Timeframe.DAY_1 else self.extended_start_us
         row = min(int(begun), int(np.searchsorted(starts, end_us))) - 1

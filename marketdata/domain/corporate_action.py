@@ -27,7 +27,7 @@ class CorporateAction:
     cash_amount : float or None
         Dividend a share in quote currency, as declared, not adjusted for later splits.
     currency : str
-        ISO 4217 code of `cash_amount`.
+        ISO 4217 code of `cash_amount`; empty in one that is to be stored: the symbol's.
     source : str
         Where the event is known from, for people.
     """
@@ -38,3 +38,20 @@ class CorporateAction:
     cash_amount: float | None = None
     currency: str = "USD"
     source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionQuery:
+    """A list of corporate actions of one symbol.
+
+    Attributes
+    ----------
+    kind : CorporateActionKind or None
+        Only of this kind; None for all.
+    start, end : date or None
+        Range of ex-dates, start inclusive, end exclusive; None where unbounded.
+    """
+
+    kind: CorporateActionKind | None = None
+    start: date | None = None
+    end: date | None = None

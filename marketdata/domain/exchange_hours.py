@@ -63,7 +63,8 @@ def get_calendar(name: str) -> SessionCalendar:
     -------
     SessionCalendar
         Its sessions from 1900 to 2049, or as far as they are recorded: XTKS from 1997, XHKG from
-        1960, XSHG, XBOM and XSES only to the end of the year of the package's release.
+        1960, XSHG, XBOM and XSES only to the end of the year of the package's release. New York's
+        Saturday sessions before 1952 are not in it.
 
     Raises
     ------
@@ -89,9 +90,12 @@ def get_calendar(name: str) -> SessionCalendar:
 
 
 def _unknown(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name.upper(), known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else "give a MIC such as XNYS,"
-    return f"there is no exchange calendar {name!r}; {hint} or 24/7 for a market that never closes"
+    near = difflib.get_close_matches(name.upper(), known, cutoff=0.5)
+    hint = f" (there is {', '.join(near)})" if near else ""
+    return (
+        f"there is no exchange calendar {name!r}{hint}; give the MIC of an exchange, such as XNYS,"
+        " or 24/7 for a market that never closes"
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

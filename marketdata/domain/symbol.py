@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from marketdata.domain.time_range import TimeRange
 
@@ -97,14 +97,14 @@ class SymbolUpdate:
 
     Attributes
     ----------
-    values : mapping of str to object
+    values : mapping of str to Any
         New values by the names of `NewSymbol`'s fields, all but `valid_from`. With `symbol` among
         them the identity is renamed.
     effective_date : date or None
         First session under the new ticker; None unless it is renamed.
     """
 
-    values: Mapping[str, object]
+    values: Mapping[str, Any]
     effective_date: date | None = None
 
 

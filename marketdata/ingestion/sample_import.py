@@ -52,7 +52,7 @@ class SampleImporter:
 
     async def is_empty(self) -> bool:
         """Tell whether the database has no symbols at all."""
-        return not await self._symbols.list_page(("", 0), 1)
+        return not await self._symbols.list_page(None, 1)
 
     async def run(self, stocks: Sequence[SampleStock], report: Callable[[SampleImport], None]) -> None:
         """Import the stocks one after the other; what is there already changes nothing.
@@ -84,5 +84,5 @@ class SampleImporter:
             unchanged=result.unchanged,
             revised=result.revised,
             outranked=result.outranked,
-            actions=actions,
+            actions=actions.accepted,
         )

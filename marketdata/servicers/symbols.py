@@ -6,30 +6,47 @@ import grpc
 from bifrost.marketdata.v1 import symbol_service_pb2 as messages
 from bifrost.marketdata.v1.symbol_service_pb2_grpc import SymbolServiceServicer
 
+from marketdata.storage.actions import ActionStore
+from marketdata.storage.symbol_deletion import SymbolDeleter
 from marketdata.storage.symbols import SymbolStore
-from marketdata.wire.page_token import encode_page_token
-from marketdata.wire.symbols import (
-    parse_create_symbol,
-    parse_get_symbol,
-    parse_list_symbols,
-    symbol_position,
-    to_proto_symbol,
+from marketdata.wire.corporate_actions import (
+    action_position,
+    parse_create_actions,
+    parse_list_actions,
+    to_proto_action,
 )
+from marketdata.wire.page_token import encode_page_token
+from marketdata.wire.symbol_requests import (
+    parse_create_symbol,
+    parse_list_symbols,
+    parse_search_symbols,
+    parse_symbol,
+    parse_update_symbol,
+    parse_validate_symbols,
+    symbol_position,
+)
+from marketdata.wire.symbols import to_proto_match, to_proto_symbol, to_proto_verdict
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class SymbolServicer(SymbolServiceServicer):
-    """Serves symbols.
+    """Serves symbols and their corporate actions.
 
     Parameters
     ----------
     symbols : SymbolStore
-        Where they are stored.
+        Where symbols are stored.
+    deleter : SymbolDeleter
+        Deletes them.
+    actions : ActionStore
+        Where corporate actions are stored.
     """
 
-    def __init__(self, symbols: SymbolStore) -> None:
+    def __init__(self, symbols: SymbolStore, deleter: SymbolDeleter, actions: ActionStore) -> None:
         self._symbols = symbols
+        self._deleter = deleter
+        self._actions = actions
 
     async def GetSymbol(  # noqa: N802
         self,
@@ -37,7 +54,7 @@ class SymbolServicer(SymbolServiceServicer):
         context: Context,  # noqa: ARG002
     ) -> messages.GetSymbolResponse:
         """Return one symbol; see the contract."""
-        symbol = await self._symbols.get(parse_get_symbol(request))
+        symbol = await self._symbols.get(parse_symbol(request))
         return messages.GetSymbolResponse(symbol=to_proto_symbol(symbol))
 
     async def ListSymbols(  # noqa: N802
@@ -48,11 +65,11 @@ class SymbolServicer(SymbolServiceServicer):
         """Return a page of symbols; see the contract."""
         asked = parse_list_symbols(request)
         # One more than the page takes tells whether there is another page.
-        found = await self._symbols.list_page(asked.after, asked.page_size + 1)
+        found = await self._symbols.list_page(asked.after, asked.page_size + 1, asked.query)
         page = found[: asked.page_size]
         token = ""
         if len(found) > len(page):
-            token = encode_page_token(request, symbol_position(page[-1]))
+            token = encode_page_token(request, symbol_position(page[-1], asked.query))
         return messages.ListSymbolsResponse(
             symbols=[to_proto_symbol(symbol) for symbol in page], next_page_token=token
         )
@@ -65,3 +82,73 @@ class SymbolServicer(SymbolServiceServicer):
         """Create a symbol; see the contract."""
         symbol = await self._symbols.create(parse_create_symbol(request))
         return messages.CreateSymbolResponse(symbol=to_proto_symbol(symbol))
+
+    async def UpdateSymbol(  # noqa: N802
+        self,
+        request: messages.UpdateSymbolRequest,
+        context: Context,  # noqa: ARG002
+    ) -> messages.UpdateSymbolResponse:
+        """Change or rename a symbol; see the contract."""
+        asked = parse_update_symbol(request)
+        symbol = await self._symbols.update(asked.symbol, asked.update)
+        return messages.UpdateSymbolResponse(symbol=to_proto_symbol(symbol))
+
+    async def DeleteSymbol(  # noqa: N802
+        self,
+        request: messages.DeleteSymbolRequest,
+        context: Context,  # noqa: ARG002
+    ) -> messages.DeleteSymbolResponse:
+        """Delete a symbol; see the contract."""
+        deleted = await self._deleter.delete(parse_symbol(request), force=request.force)
+        return messages.DeleteSymbolResponse(deleted_bars=deleted)
+
+    async def SearchSymbols(  # noqa: N802
+        self,
+        request: messages.SearchSymbolsRequest,
+        context: Context,  # noqa: ARG002
+    ) -> messages.SearchSymbolsResponse:
+        """Find symbols; see the contract."""
+        asked = parse_search_symbols(request)
+        matches = await self._symbols.search(asked.text, asked.limit)
+        return messages.SearchSymbolsResponse(matches=[to_proto_match(match) for match in matches])
+
+    async def ValidateSymbols(  # noqa: N802
+        self,
+        request: messages.ValidateSymbolsRequest,
+        context: Context,  # noqa: ARG002
+    ) -> messages.ValidateSymbolsResponse:
+        """Say what texts name; see the contract."""
+        verdicts = await self._symbols.validate(parse_validate_symbols(request))
+        return messages.ValidateSymbolsResponse(
+            verdicts=[to_proto_verdict(verdict) for verdict in verdicts]
+        )
+
+    async def ListCorporateActions(  # noqa: N802
+        self,
+        request: messages.ListCorporateActionsRequest,
+        context: Context,  # noqa: ARG002
+    ) -> messages.ListCorporateActionsResponse:
+        """Return a page of corporate actions; see the contract."""
+        asked = parse_list_actions(request)
+        found = await self._actions.list_page(
+            asked.symbol, asked.query, asked.after, asked.page_size + 1
+        )
+        page = found[: asked.page_size]
+        token = ""
+        if len(found) > len(page):
+            token = encode_page_token(request, action_position(page[-1]))
+        return messages.ListCorporateActionsResponse(
+            actions=[to_proto_action(action) for action in page], next_page_token=token
+        )
+
+    async def CreateCorporateActions(  # noqa: N802
+        self,
+        request: messages.CreateCorporateActionsRequest,
+        context: Context,  # noqa: ARG002
+    ) -> messages.CreateCorporateActionsResponse:
+        """Store corporate actions; see the contract."""
+        asked = parse_create_actions(request)
+        result = await self._actions.create(asked.symbol, asked.actions)
+        return messages.CreateCorporateActionsResponse(
+            accepted=result.accepted, unchanged=result.unchanged, seq=result.seq
+        )

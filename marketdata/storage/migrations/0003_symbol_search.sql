@@ -50,18 +50,18 @@ BEGIN ATOMIC
 END;
 
 -- How alike two words are, from 0 to 1: 1 for the same, less for one slip the shorter they are, 0 beyond
--- one. Two letters exchanged are likelier than another letter. The bound keeps levenshtein within what it
--- takes, 255 letters.
+-- one. Two letters exchanged are likelier than another letter; levenshtein counts them as two. The bound
+-- keeps it within what it takes, 255 letters.
 CREATE FUNCTION symbol_likeness(one text, other text) RETURNS double precision
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE
         WHEN one = other THEN 1.0
-        WHEN abs(length(one) - length(other)) > 1 OR length(one) NOT BETWEEN 2 AND 100
-             OR length(other) < 2 THEN 0.0
+        WHEN abs(length(one) - length(other)) > 1 OR least(length(one), length(other)) < 2
+             OR greatest(length(one), length(other)) > 100 THEN 0.0
         WHEN levenshtein_less_equal(one, other, 1) = 1
             THEN 1.0 - 1.0 / greatest(length(one), length(other))
         WHEN length(one) = length(other) AND levenshtein_less_equal(one, other, 2) = 2
-             AND translate(one, other, '') = '' AND translate(other, one, '') = ''
+             AND one || ' ' || other ~ '^(.*)(.)(.)(.*) \1\3\2\4$'
             THEN 1.0 - 0.75 / length(one)
         ELSE 0.0
     END;

@@ -1,0 +1,207 @@
+"""``marketdata import csv``, ``marketdata import parquet`` and ``marketdata export``: files of bars."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from marketdata.domain.timeframe import Timeframe
+from marketdata.errors import BarFileError
+from marketdata.providers.files.fields import FileKind
+
+_DATE_FORMATS: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
+_DEFAULT_ZONE: Final = "UTC"
+
+File = Annotated[
+    Path, typer.Argument(exists=True, dir_okay=False, metavar="FILE", help="The file to read")
+]
+FileTimeframe = Annotated[
+    Timeframe, typer.Option("--timeframe", "-t", help="What each bar of the file covers: 1m, 1h or 1d")
+]
+FileSymbol = Annotated[
+    str | None,
+    typer.Option("--symbol", "-s", help="Symbol of all rows, where the file has no column of symbols"),
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="FIELD=COLUMN",
+        help="Which column is what, by its header or as #3: time=Date close='Last Price'; repeat it for"
+        " more. FIELD= leaves a recognised column out. Fields: symbol time date open high low close"
+        " volume vwap trade_count feed flags",
+    ),
+]
+TimeZone = Annotated[
+    str,
+    typer.Option(
+        help="Time zone of times without an offset (America/New_York); for daily bars also where the"
+        " exchange is, for times such as 05:00Z that are midnight there"
+    ),
+]
+TimeFormat = Annotated[
+    str | None,
+    typer.Option(
+        help="How times are written, such as '%d/%m/%Y %H:%M'; s, ms, us or ns: numbers since 1970"
+        " (default: ISO 8601, or numbers whose unit their size tells)"
+    ),
+]
+FeedName = Annotated[
+    str | None,
+    typer.Option(
+        "--feed", help="Feed of all bars (default: the file's column of feeds, else manual/upload)"
+    ),
+]
+CreateSymbols = Annotated[
+    bool, typer.Option("--create-symbols", help="Create unknown symbols, as US stocks in USD")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Read and check everything, store nothing")]
+Rejects = Annotated[
+    Path | None,
+    typer.Option(
+        dir_okay=False, help="Write all rejected rows, with lines and reasons, to this CSV file"
+    ),
+]
+
+
+def import_csv(
+    file: File,
+    timeframe: FileTimeframe,
+    *,
+    symbol: FileSymbol = None,
+    assignments: Assignments = None,
+    time_zone: TimeZone = _DEFAULT_ZONE,
+    time_format: TimeFormat = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(help="Between cells: , ; | or \\t (default: told from the first line)"),
+    ] = None,
+    decimal: Annotated[str, typer.Option(help="Before the fraction of numbers: . or ,")] = ".",
+    header: Annotated[bool, typer.Option(help="Whether the first line names the columns")] = True,
+    feed: FeedName = None,
+    create_symbols: CreateSymbols = False,
+    dry_run: DryRun = False,
+    rejects: Rejects = None,
+) -> None:
+    """Import bars from a CSV file, also compressed (.csv.gz).
+
+    The time of a row is the open of its bar; prices are raw, as traded. Usual headers are recognised.
+    Good rows are stored in batches; bad ones are listed with their line and the reason. Running it
+    again changes nothing, so an interrupted import is simply run again.
+
+    Example: marketdata import csv aapl.csv -t 1d --symbol AAPL
+
+    Example: marketdata import csv minutes.csv -t 1m --map time=Stamp --time-zone America/New_York
+    """
+    with _pyarrow_explained():
+        from marketdata.cli import import_run  # noqa: PLC0415 -- pyarrow is an extra and takes 0.1 s
+    import_run.run_import(
+        file,
+        FileKind.CSV,
+        import_run.file_options(
+            timeframe,
+            assignments=assignments or (),
+            symbol=symbol,
+            feed=feed,
+            time_zone=time_zone,
+            time_format=time_format,
+            decimal=decimal,
+            delimiter=delimiter,
+            has_header=header,
+        ),
+        import_run.ImportRequest(
+            timeframe, feed=feed, creates_symbols=create_symbols, is_dry_run=dry_run
+        ),
+        rejects,
+    )
+
+
+def import_parquet(
+    file: File,
+    timeframe: FileTimeframe,
+    *,
+    symbol: FileSymbol = None,
+    assignments: Assignments = None,
+    time_zone: TimeZone = _DEFAULT_ZONE,
+    time_format: TimeFormat = None,
+    feed: FeedName = None,
+    create_symbols: CreateSymbols = False,
+    dry_run: DryRun = False,
+    rejects: Rejects = None,
+) -> None:
+    """Import bars from a Parquet file.
+
+    The time of a row is the open of its bar; prices are raw, as traded. Usual names of columns are
+    recognised. Good rows are stored in batches; bad ones are listed with their number and the reason.
+    Running it again changes nothing, so an interrupted import is simply run again.
+
+    Example: marketdata import parquet bars.parquet -t 1m --create-symbols
+    """
+    with _pyarrow_explained():
+        from marketdata.cli import import_run  # noqa: PLC0415 -- pyarrow is an extra and takes 0.1 s
+    import_run.run_import(
+        file,
+        FileKind.PARQUET,
+        import_run.file_options(
+            timeframe,
+            assignments=assignments or (),
+            symbol=symbol,
+            feed=feed,
+            time_zone=time_zone,
+            time_format=time_format,
+        ),
+        import_run.ImportRequest(
+            timeframe, feed=feed, creates_symbols=create_symbols, is_dry_run=dry_run
+        ),
+        rejects,
+    )
+
+
+def export(
+    symbols: Annotated[list[str], typer.Argument(help="Tickers, such as AAPL IBM")],
+    timeframe: Annotated[Timeframe, typer.Option("--timeframe", "-t", help="What each bar covers")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File to write; - is standard output, as CSV")
+    ],
+    start: Annotated[
+        datetime | None, typer.Option(formats=_DATE_FORMATS, help="First time, UTC, inclusive")
+    ] = None,
+    end: Annotated[
+        datetime | None, typer.Option(formats=_DATE_FORMATS, help="Last time, UTC, exclusive")
+    ] = None,
+    file_format: Annotated[
+        FileKind | None, typer.Option("--format", help="(default: by the suffix of the file)")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="host:port of the service (default: MARKETDATA_HOST and _PORT)"),
+    ] = None,
+) -> None:
+    """Export bars of a running service to a CSV or Parquet file.
+
+    Prices are raw, and all hours of the trading day are in the file. Importing it gives the same bars.
+    A file of that name is replaced, once the new one is complete.
+
+    Example: marketdata export AAPL IBM -t 1d --start 2005-01-01 -o bars.parquet
+    """
+    with _pyarrow_explained():
+        from marketdata.cli import export_run  # noqa: PLC0415 -- pyarrow is an extra and takes 0.1 s
+    export_run.run_export(
+        export_run.ExportRequest(symbols, timeframe, start, end, output, file_format, address)
+    )
+
+
+@contextmanager
+def _pyarrow_explained() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != "pyarrow":
+            raise
+        raise BarFileError(
+            "files are read and written with pyarrow, which is not installed; the extra brings it:"
+            " pip install 'bifrost-marketdata[files]'"
+        ) from error

@@ -1,0 +1,67 @@
+"""Blocks: a bounded number of rows of a file, at each step of their way to bars."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from marketdata.domain.bars import BarFrame, Int64Array
+from marketdata.providers.files.rejections import RejectedRows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawBlock:
+    """Rows as a source has them.
+
+    Attributes
+    ----------
+    columns : mapping of int to Array
+        The columns that were asked for, by their place in the file; length n each.
+    lines : int64[n]
+        Where each row begins, from 1.
+    rejected : sequence of RejectedRows
+        Rows between them that have no columns at all; not among the n.
+    position : int
+        How far the source is, in its own unit.
+    """
+
+    columns: Mapping[int, pa.Array]
+    lines: Int64Array
+    rejected: Sequence[RejectedRows]
+    position: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BarBlock:
+    """Bars of a block, and an account of its rows.
+
+    ``rows == len(frame) + duplicates + rejected rows``, where a rejected row can stand under several
+    rules of `rejected`.
+
+    Attributes
+    ----------
+    frame : BarFrame
+        All columns; `symbols` ascending and, once checked, only those that have bars.
+    lines : int64[n]
+        Where the row of each bar begins, from 1.
+    rejected : sequence of RejectedRows
+        Rows that are no bars, and why.
+    rows : int
+        How many rows the block has, without blank ones.
+    duplicates : int
+        Rows left out because another one says exactly the same.
+    position : int
+        How far the file is read, in the unit of its size.
+    """
+
+    frame: BarFrame
+    lines: Int64Array
+    rejected: Sequence[RejectedRows]
+    rows: int
+    duplicates: int = 0
+    position: int = 0
+
+    @property
+    def rejected_rows(self) -> int:
+        """How many rows are no bars."""
+        return self.rows - len(self.frame) - self.duplicates

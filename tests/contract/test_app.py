@@ -1,0 +1,176 @@
+"""The service as its composition root runs it: started, sampled, signalled, drained."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from marketdata import app
+from marketdata.client import MarketDataClient
+from marketdata.config import Settings
+from marketdata.errors import AddressInUseError
+from marketdata.ingestion.sample_import import SampleImport
+from marketdata.storage.embedded import ServerAddress
+from tests.contract.service import CALL_SECONDS, test_settings
+from tests.support.databases import Databases, connected
+
+
+@dataclass
+class Running:
+    """A service that runs as a task of this process."""
+
+    task: "asyncio.Task[None]"
+    serving: app.Serving
+    imported: list[SampleImport] = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        """Where it serves."""
+        return f"{self.serving.host}:{self.serving.port}"
+
+    async def stop(self) -> None:
+        """Send it what an operator sends, and wait until it has ended."""
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(self.task, CALL_SECONDS)
+
+
+def settings_for(database: ServerAddress, **settings: Any) -> Settings:
+    """Make settings of a database that is given."""
+    return test_settings(
+        DB_HOST=database.host,
+        DB_PORT=database.port,
+        DB_NAME=database.database,
+        DB_USERNAME=database.user,
+        DB_PASSWORD=database.password,
+        MARKETDATA_PORT=0,
+        **settings,
+    )
+
+
+@pytest.fixture
+async def signals() -> AsyncIterator[None]:
+    """Give the process back what a service takes of it: its signals, and how its threads take turns."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    interval = sys.getswitchinterval()
+    yield
+    sys.setswitchinterval(interval)
+    for number, handler in before.items():
+        asyncio.get_running_loop().remove_signal_handler(number)
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+async def empty(databases: Databases) -> AsyncIterator[ServerAddress]:
+    """Give a database without any table."""
+    database = databases.empty()
+    yield database
+    databases.drop(database)
+
+
+@pytest.fixture
+async def idle_watch() -> AsyncIterator[Callable[[str], Any]]:
+    """Give a health watch, which never ends by itself."""
+    channels = []
+
+    async def watch(address: str) -> Any:
+        channel = grpc.aio.insecure_channel(address)
+        channels.append(channel)
+        call = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        await call.read()
+        return call
+
+    yield watch
+    for channel in channels:
+        await channel.close()
+
+
+@asynccontextmanager
+async def running(settings: Settings, *, with_sample: bool = False) -> AsyncIterator[Running]:
+    """Run the service until it is stopped, at the latest with the context."""
+    imported: list[SampleImport] = []
+    started: asyncio.Future[app.Serving] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(
+        app.serve(
+            settings,
+            with_sample=with_sample,
+            on_sample=imported.append,
+            on_serving=started.set_result,
+        )
+    )
+    both: list[asyncio.Future[Any]] = [task, started]
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        task.result()
+    service = Running(task, started.result(), imported)
+    try:
+        yield service
+    finally:
+        if not task.done():
+            await service.stop()
+
+
+@pytest.mark.usefixtures("signals")
+async def test_serve_given_empty_database_migrates_it_and_loads_the_sample(
+    empty: ServerAddress,
+) -> None:
+    """From nothing to real bars: the schema is made, the sample imported, and reads answer."""
+    async with running(settings_for(empty), with_sample=True) as service:
+        assert service.serving.has_bars
+        assert service.serving.facts.is_durable
+        assert {stock.symbol: stock.accepted for stock in service.imported} == {
+            "AAPL": 3_270,
+            "FB": 196,
+            "GOOG": 2_148,
+            "IBM": 3_270,
+            "MSFT": 3_270,
+        }
+        async with MarketDataClient(service.address) as client:
+            frame = await client.bars(["AAPL", "FB"], "1d")
+            assert len(frame) == 3_270 + 196
+    async with running(settings_for(empty), with_sample=True) as service:
+        assert service.serving.has_bars
+        assert not service.imported
+
+
+@pytest.mark.usefixtures("signals")
+async def test_serve_given_sigterm_drains_and_returns(
+    database: ServerAddress, idle_watch: Callable[[str], Any]
+) -> None:
+    """SIGTERM ends the service in order: watchers are told, new calls refused, the port given back."""
+    settings = settings_for(database, MARKETDATA_DRAIN_SECONDS=5)
+    async with running(settings) as service:
+        assert not service.serving.has_bars
+        watch = await idle_watch(service.address)
+        await service.stop()
+        assert watch.done()
+        assert service.task.result() is None
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # its connections may linger
+        free.bind((service.serving.host, service.serving.port))
+
+
+@pytest.mark.usefixtures("signals")
+async def test_serve_given_taken_port_says_so_before_it_touches_the_database(
+    empty: ServerAddress,
+) -> None:
+    """A port that is taken is told with the remedy, and no schema was made for nothing."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        settings = settings_for(empty).model_copy(update={"port": port})
+        with pytest.raises(AddressInUseError, match="MARKETDATA_PORT"):
+            async with running(settings):
+                pass
+    with connected(empty) as connection:
+        row = connection.execute("SELECT to_regclass('schema_migration')").fetchone()
+    assert row == (None,)

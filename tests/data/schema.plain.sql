@@ -1,0 +1,634 @@
+--
+-- PostgreSQL database dump
+--
+
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET transaction_timeout = 0;
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET xmloption = content;
+SET client_min_messages = warning;
+SET row_security = off;
+
+--
+-- Name: btree_gist; Type: EXTENSION; Schema: -; Owner: -
+--
+
+CREATE EXTENSION IF NOT EXISTS btree_gist WITH SCHEMA public;
+
+--
+-- Name: EXTENSION btree_gist; Type: COMMENT; Schema: -; Owner: -
+--
+
+COMMENT ON EXTENSION btree_gist IS 'support for indexing common datatypes in GiST';
+
+--
+-- Name: fuzzystrmatch; Type: EXTENSION; Schema: -; Owner: -
+--
+
+CREATE EXTENSION IF NOT EXISTS fuzzystrmatch WITH SCHEMA public;
+
+--
+-- Name: EXTENSION fuzzystrmatch; Type: COMMENT; Schema: -; Owner: -
+--
+
+COMMENT ON EXTENSION fuzzystrmatch IS 'determine similarities and distance between strings';
+
+--
+-- Name: pg_trgm; Type: EXTENSION; Schema: -; Owner: -
+--
+
+CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;
+
+--
+-- Name: EXTENSION pg_trgm; Type: COMMENT; Schema: -; Owner: -
+--
+
+COMMENT ON EXTENSION pg_trgm IS 'text similarity measurement and index searching based on trigrams';
+
+--
+-- Name: bar_table; Type: TYPE; Schema: public; Owner: -
+--
+
+CREATE TYPE public.bar_table AS ENUM (
+    'min',
+    'hour',
+    'day'
+);
+
+--
+-- Name: bar_partition_ensure(public.bar_table, timestamp with time zone[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.bar_partition_ensure(which public.bar_table, starts timestamp with time zone[]) RETURNS integer
+    LANGUAGE plpgsql
+    SET "TimeZone" TO 'UTC'
+    AS $$
+DECLARE
+    parent text := format('market_stock_hist_bars_%s_ts', which);
+    width  interval := bar_partition_interval(which);
+    start  timestamptz;
+    child  text;
+    made   integer := 0;
+BEGIN
+    -- One maker a table at a time: two would both find the partition missing.
+    PERFORM pg_advisory_xact_lock(hashtext('bar_partition_ensure'), hashtext(parent));
+    FOREACH start IN ARRAY starts LOOP
+        IF date_bin(width, start, timestamptz 'epoch') <> start THEN
+            RAISE EXCEPTION 'not the start of a partition of %: %', parent, start
+                USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+        child := format('%s_p%s', parent, to_char(start, 'YYYYMMDD'));
+        CONTINUE WHEN to_regclass(format('%I', child)) IS NOT NULL;
+        EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', child, parent);
+        -- The check spares ATTACH its scan; it says the same as the partition's bound.
+        EXECUTE format('ALTER TABLE %I ADD CONSTRAINT bound CHECK (time >= %L AND time < %L)',
+                       child, start, start + width);
+        EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                       parent, child, start, start + width);
+        EXECUTE format('ALTER TABLE %I DROP CONSTRAINT bound', child);
+        made := made + 1;
+    END LOOP;
+    RETURN made;
+END
+$$;
+
+--
+-- Name: bar_partition_interval(public.bar_table); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.bar_partition_interval(which public.bar_table) RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE which WHEN 'min'::public.bar_table THEN '1 day'::interval WHEN 'hour'::public.bar_table THEN '7 days'::interval WHEN 'day'::public.bar_table THEN '30 days'::interval ELSE NULL::interval END;
+
+--
+-- Name: bar_write_take_seq(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.bar_write_take_seq() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    taken_seq bigint;
+    taken_at  timestamptz;
+BEGIN
+    UPDATE bar_log_head AS head
+       SET seq = head.seq + 1, committed_at = greatest(clock_timestamp(), head.committed_at)
+     WHERE head.log_id = 1
+    RETURNING head.seq, head.committed_at INTO STRICT taken_seq, taken_at;
+    UPDATE bar_write SET seq = taken_seq, committed_at = taken_at WHERE write_id = NEW.write_id;
+    RETURN NULL;
+END
+$$;
+
+--
+-- Name: symbol_fold(text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.symbol_fold(entered text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN btrim(regexp_replace(lower(regexp_replace(NORMALIZE(entered, NFKD), '[\u0300-\u036f]'::text, ''::text, 'g'::text)), '\s+'::text, ' '::text, 'g'::text));
+
+--
+-- Name: symbol_likeness(text, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.symbol_likeness(one text, other text) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (one = other) THEN 1.0 WHEN ((abs((length(one) - length(other))) > 1) OR (LEAST(length(one), length(other)) < 2) OR (GREATEST(length(one), length(other)) > 100)) THEN 0.0 WHEN (public.levenshtein_less_equal(one, other, 1) = 1) THEN (1.0 - (1.0 / (GREATEST(length(one), length(other)))::numeric)) WHEN ((length(one) = length(other)) AND (public.levenshtein_less_equal(one, other, 2) = 2) AND (((one || ' '::text) || other) ~ '^(.*)(.)(.)(.*) \1\3\2\4$'::text)) THEN (1.0 - (0.75 / (length(one))::numeric)) ELSE 0.0 END;
+
+--
+-- Name: symbol_search_keys(text[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.symbol_search_keys(words text[]) RETURNS text[]
+    LANGUAGE sql IMMUTABLE STRICT COST 5000 PARALLEL SAFE
+    BEGIN ATOMIC
+ SELECT COALESCE(array_agg(DISTINCT ("left"(word.word, (place.place - 1)) || substr(word.word, (place.place + 1)))), '{}'::text[]) AS "coalesce"
+    FROM (unnest(symbol_search_keys.words) word(word)
+      CROSS JOIN LATERAL generate_series(1, (length(word.word) + 1)) place(place))
+   WHERE (length(word.word) > 1);
+END;
+
+--
+-- Name: symbol_search_name(text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.symbol_search_name(name text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    BEGIN ATOMIC
+ SELECT COALESCE(NULLIF(btrim(regexp_replace(regexp_replace(plain.words, '\m(the|inc|incorporated|corp|corporation|co|company|ltd|limited|plc|llc|lp|sa|ag|se|nv|ab|spa|asa|oyj|class|common|ordinary|stock|shares?)\M'::text, ''::text, 'g'::text), ' +'::text, ' '::text, 'g'::text)), ''::text), plain.words) AS "coalesce"
+    FROM ( SELECT btrim(regexp_replace(regexp_replace(regexp_replace(public.symbol_fold(symbol_search_name.name), '[''’&]'::text, ''::text, 'g'::text), '\m(\w)\.(?=\w\M)'::text, '\1'::text, 'g'::text), '[^[:alnum:]]+'::text, ' '::text, 'g'::text)) AS words) plain;
+END;
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: bar_change; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.bar_change (
+    write_id bigint NOT NULL,
+    part smallint NOT NULL,
+    kind text NOT NULL,
+    symbols text[] NOT NULL,
+    timeframe text,
+    range_start timestamp with time zone,
+    range_end timestamp with time zone,
+    accepted integer DEFAULT 0 NOT NULL,
+    revised integer DEFAULT 0 NOT NULL,
+    bars bytea,
+    reason text DEFAULT ''::text NOT NULL,
+    CONSTRAINT bar_change_kind_check CHECK ((kind = ANY (ARRAY['bars'::text, 'deleted'::text, 'retention'::text, 'action'::text, 'symbol'::text])))
+);
+
+--
+-- Name: COLUMN bar_change.bars; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.bar_change.bars IS 'The changed bars as rows of the COPY codec, with an index into symbols; null where there are too many.';
+
+--
+-- Name: bar_latest; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.bar_latest (
+    symbol text NOT NULL COLLATE pg_catalog."C",
+    timeframe text NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    open double precision NOT NULL,
+    high double precision NOT NULL,
+    low double precision NOT NULL,
+    close double precision NOT NULL,
+    volume double precision NOT NULL,
+    vwap double precision NOT NULL,
+    trade_count bigint NOT NULL,
+    feed smallint NOT NULL,
+    flags smallint NOT NULL,
+    revision integer NOT NULL,
+    write_id bigint NOT NULL,
+    CONSTRAINT bar_latest_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '1h'::text, '1d'::text])))
+);
+
+--
+-- Name: bar_log_head; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.bar_log_head (
+    log_id smallint NOT NULL,
+    seq bigint NOT NULL,
+    committed_at timestamp with time zone NOT NULL,
+    CONSTRAINT bar_log_head_log_id_check CHECK ((log_id = 1))
+)
+WITH (fillfactor='10');
+
+--
+-- Name: bar_write; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.bar_write (
+    write_id bigint NOT NULL,
+    seq bigint,
+    committed_at timestamp with time zone
+);
+
+--
+-- Name: bar_write_id; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+CREATE SEQUENCE public.bar_write_id
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+--
+-- Name: market_corporate_action; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.market_corporate_action (
+    action_id bigint NOT NULL,
+    symbol_id bigint NOT NULL,
+    kind text NOT NULL,
+    ex_date date NOT NULL,
+    split_ratio double precision,
+    cash_amount double precision,
+    currency text NOT NULL,
+    source text NOT NULL,
+    CONSTRAINT market_corporate_action_cash_amount_check CHECK (((cash_amount > (0)::double precision) AND (cash_amount < 'Infinity'::double precision))),
+    CONSTRAINT market_corporate_action_check CHECK (((kind = 'split'::text) = (split_ratio IS NOT NULL))),
+    CONSTRAINT market_corporate_action_check1 CHECK (((kind = 'cash_dividend'::text) = (cash_amount IS NOT NULL))),
+    CONSTRAINT market_corporate_action_kind_check CHECK ((kind = ANY (ARRAY['split'::text, 'cash_dividend'::text]))),
+    CONSTRAINT market_corporate_action_split_ratio_check CHECK (((split_ratio > (0)::double precision) AND (split_ratio < 'Infinity'::double precision)))
+);
+
+--
+-- Name: COLUMN market_corporate_action.split_ratio; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.market_corporate_action.split_ratio IS 'New shares for one old share.';
+
+--
+-- Name: COLUMN market_corporate_action.cash_amount; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.market_corporate_action.cash_amount IS 'A share, as declared: not adjusted for later splits.';
+
+--
+-- Name: market_corporate_action_action_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.market_corporate_action ALTER COLUMN action_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.market_corporate_action_action_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+--
+-- Name: market_feed; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.market_feed (
+    feed_id smallint NOT NULL,
+    provider text NOT NULL,
+    feed text NOT NULL,
+    rank smallint NOT NULL
+);
+
+--
+-- Name: COLUMN market_feed.rank; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.market_feed.rank IS 'The greater outranks: a bar of a lower rank never replaces one of a higher rank.';
+
+--
+-- Name: market_feed_feed_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.market_feed ALTER COLUMN feed_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.market_feed_feed_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+--
+-- Name: market_stock_hist_bars_day_ts; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.market_stock_hist_bars_day_ts (
+    symbol text NOT NULL COLLATE pg_catalog."C",
+    "time" timestamp with time zone NOT NULL,
+    open double precision NOT NULL,
+    high double precision NOT NULL,
+    low double precision NOT NULL,
+    close double precision NOT NULL,
+    volume double precision NOT NULL,
+    vwap double precision NOT NULL,
+    trade_count bigint NOT NULL,
+    feed smallint NOT NULL,
+    flags smallint NOT NULL,
+    revision integer NOT NULL,
+    write_id bigint NOT NULL
+)
+PARTITION BY RANGE ("time");
+
+--
+-- Name: market_stock_hist_bars_hour_ts; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.market_stock_hist_bars_hour_ts (
+    symbol text NOT NULL COLLATE pg_catalog."C",
+    "time" timestamp with time zone NOT NULL,
+    open double precision NOT NULL,
+    high double precision NOT NULL,
+    low double precision NOT NULL,
+    close double precision NOT NULL,
+    volume double precision NOT NULL,
+    vwap double precision NOT NULL,
+    trade_count bigint NOT NULL,
+    feed smallint NOT NULL,
+    flags smallint NOT NULL,
+    revision integer NOT NULL,
+    write_id bigint NOT NULL
+)
+PARTITION BY RANGE ("time");
+
+--
+-- Name: market_stock_hist_bars_min_ts; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.market_stock_hist_bars_min_ts (
+    symbol text NOT NULL COLLATE pg_catalog."C",
+    "time" timestamp with time zone NOT NULL,
+    open double precision NOT NULL,
+    high double precision NOT NULL,
+    low double precision NOT NULL,
+    close double precision NOT NULL,
+    volume double precision NOT NULL,
+    vwap double precision NOT NULL,
+    trade_count bigint NOT NULL,
+    feed smallint NOT NULL,
+    flags smallint NOT NULL,
+    revision integer NOT NULL,
+    write_id bigint NOT NULL
+)
+PARTITION BY RANGE ("time");
+
+--
+-- Name: market_symbol; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.market_symbol (
+    symbol_id bigint NOT NULL,
+    symbol text NOT NULL COLLATE pg_catalog."C",
+    name text DEFAULT ''::text NOT NULL,
+    venue text NOT NULL,
+    asset_class text NOT NULL,
+    currency text NOT NULL,
+    calendar text NOT NULL,
+    time_zone text NOT NULL,
+    tick_size double precision,
+    status text NOT NULL,
+    ipo_date date,
+    provider_symbols jsonb DEFAULT '{}'::jsonb NOT NULL,
+    search_name text GENERATED ALWAYS AS (public.symbol_search_name(name)) STORED NOT NULL,
+    CONSTRAINT market_symbol_tick_size_check CHECK ((tick_size > (0)::double precision))
+);
+
+--
+-- Name: TABLE market_symbol; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.market_symbol IS 'One row an identity; symbol is its latest ticker.';
+
+--
+-- Name: COLUMN market_symbol.search_name; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.market_symbol.search_name IS 'The words of the name by which it is searched.';
+
+--
+-- Name: market_symbol_symbol_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.market_symbol ALTER COLUMN symbol_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.market_symbol_symbol_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+--
+-- Name: schema_migration; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.schema_migration (
+    number integer NOT NULL,
+    title text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+--
+-- Name: symbol_validity; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.symbol_validity (
+    symbol_id bigint NOT NULL,
+    symbol text NOT NULL COLLATE pg_catalog."C",
+    valid_from date,
+    valid_to date,
+    CONSTRAINT symbol_validity_check CHECK ((valid_from < valid_to))
+);
+
+--
+-- Name: TABLE symbol_validity; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.symbol_validity IS 'Session dates [valid_from, valid_to) during which symbol named symbol_id; null is unbounded.';
+
+--
+-- Name: bar_change bar_change_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.bar_change
+    ADD CONSTRAINT bar_change_pkey PRIMARY KEY (write_id, part);
+
+--
+-- Name: bar_latest bar_latest_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.bar_latest
+    ADD CONSTRAINT bar_latest_pkey PRIMARY KEY (symbol, timeframe);
+
+--
+-- Name: bar_log_head bar_log_head_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.bar_log_head
+    ADD CONSTRAINT bar_log_head_pkey PRIMARY KEY (log_id);
+
+--
+-- Name: bar_write bar_write_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.bar_write
+    ADD CONSTRAINT bar_write_pkey PRIMARY KEY (write_id);
+
+--
+-- Name: bar_write bar_write_seq_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.bar_write
+    ADD CONSTRAINT bar_write_seq_key UNIQUE (seq);
+
+--
+-- Name: market_corporate_action market_corporate_action_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.market_corporate_action
+    ADD CONSTRAINT market_corporate_action_pkey PRIMARY KEY (action_id);
+
+--
+-- Name: market_corporate_action market_corporate_action_symbol_id_kind_ex_date_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.market_corporate_action
+    ADD CONSTRAINT market_corporate_action_symbol_id_kind_ex_date_key UNIQUE (symbol_id, kind, ex_date);
+
+--
+-- Name: market_feed market_feed_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.market_feed
+    ADD CONSTRAINT market_feed_pkey PRIMARY KEY (feed_id);
+
+--
+-- Name: market_feed market_feed_provider_feed_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.market_feed
+    ADD CONSTRAINT market_feed_provider_feed_key UNIQUE (provider, feed);
+
+--
+-- Name: market_stock_hist_bars_day_ts market_stock_hist_bars_day_ts_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.market_stock_hist_bars_day_ts
+    ADD CONSTRAINT market_stock_hist_bars_day_ts_pkey PRIMARY KEY (symbol, "time");
+
+--
+-- Name: market_stock_hist_bars_hour_ts market_stock_hist_bars_hour_ts_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.market_stock_hist_bars_hour_ts
+    ADD CONSTRAINT market_stock_hist_bars_hour_ts_pkey PRIMARY KEY (symbol, "time");
+
+--
+-- Name: market_stock_hist_bars_min_ts market_stock_hist_bars_min_ts_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.market_stock_hist_bars_min_ts
+    ADD CONSTRAINT market_stock_hist_bars_min_ts_pkey PRIMARY KEY (symbol, "time");
+
+--
+-- Name: market_symbol market_symbol_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.market_symbol
+    ADD CONSTRAINT market_symbol_pkey PRIMARY KEY (symbol_id);
+
+--
+-- Name: schema_migration schema_migration_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.schema_migration
+    ADD CONSTRAINT schema_migration_pkey PRIMARY KEY (number);
+
+--
+-- Name: symbol_validity symbol_validity_no_overlap; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.symbol_validity
+    ADD CONSTRAINT symbol_validity_no_overlap EXCLUDE USING gist (symbol WITH =, daterange(valid_from, valid_to) WITH &&);
+
+--
+-- Name: market_symbol_name; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX market_symbol_name ON public.market_symbol USING btree (name, symbol_id);
+
+--
+-- Name: market_symbol_search_keys; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX market_symbol_search_keys ON public.market_symbol USING gin (public.symbol_search_keys((string_to_array(search_name, ' '::text) || lower(symbol))));
+
+--
+-- Name: market_symbol_search_name; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX market_symbol_search_name ON public.market_symbol USING gin (search_name public.gin_trgm_ops);
+
+--
+-- Name: market_symbol_symbol; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX market_symbol_symbol ON public.market_symbol USING btree (symbol, symbol_id);
+
+--
+-- Name: symbol_validity_open; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX symbol_validity_open ON public.symbol_validity USING btree (symbol) WHERE (valid_to IS NULL);
+
+--
+-- Name: symbol_validity_symbol; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX symbol_validity_symbol ON public.symbol_validity USING btree (symbol, valid_to);
+
+--
+-- Name: symbol_validity_symbol_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX symbol_validity_symbol_id ON public.symbol_validity USING btree (symbol_id);
+
+--
+-- Name: bar_write bar_write_seq; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE CONSTRAINT TRIGGER bar_write_seq AFTER INSERT ON public.bar_write DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.bar_write_take_seq();
+
+--
+-- Name: market_corporate_action market_corporate_action_symbol_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.market_corporate_action
+    ADD CONSTRAINT market_corporate_action_symbol_id_fkey FOREIGN KEY (symbol_id) REFERENCES public.market_symbol(symbol_id) ON DELETE CASCADE;
+
+--
+-- Name: symbol_validity symbol_validity_symbol_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.symbol_validity
+    ADD CONSTRAINT symbol_validity_symbol_id_fkey FOREIGN KEY (symbol_id) REFERENCES public.market_symbol(symbol_id) ON DELETE CASCADE;
+
+--
+-- PostgreSQL database dump complete
+--

@@ -1,0 +1,65 @@
+"""Bars from outside: by the names of feeds and symbols that this database knows."""
+
+from dataclasses import replace
+from typing import Final
+
+import pytest
+
+from marketdata.domain.bars import BarFrame
+from marketdata.domain.timeframe import Timeframe
+from marketdata.errors import InvalidRequestError
+from marketdata.storage.commit import CommitResult
+from marketdata.storage.intake import IntakeResult
+from tests.support.bars import Bar, days, frame_of
+from tests.support.rows import changes, stored_bars
+from tests.support.storage import Storage
+from tests.support.symbols import create_symbols
+
+DAY: Final = Timeframe.DAY_1
+
+
+def frame_with_feeds(*bars: Bar, **feeds: str) -> BarFrame:
+    """Make a frame whose feed column is a key into `feeds`, given as ``f0="provider/feed"``."""
+    return replace(frame_of(bars), feeds={int(key[1:]): name for key, name in feeds.items()})
+
+
+async def test_store_given_feeds_by_name_stores_their_ids(storage: Storage) -> None:
+    """The keys of a frame are its own; the database's ids are others."""
+    await create_symbols(storage, "A", "B")
+    bars = [Bar("A", days(1), feed=5), Bar("B", days(1), feed=0)]
+    result = await storage.intake.store(
+        frame_with_feeds(*bars, f5="sample/eod", f0="manual/upload"), DAY
+    )
+    assert result == IntakeResult(CommitResult(accepted=2, seq=3), {})
+    assert [bar.feed for bar in await stored_bars(storage, DAY)] == [2, 1]
+
+
+async def test_store_given_unknown_symbols_stores_the_others(storage: Storage) -> None:
+    """Bars of unknown symbols are counted by symbol, never lost in silence."""
+    await create_symbols(storage, "A")
+    bars = [Bar("X", days(1), feed=0), Bar("A", days(1), feed=0), Bar("X", days(2), feed=0),
+            Bar("Y", days(1), feed=0)]  # fmt: skip
+    result = await storage.intake.store(frame_with_feeds(*bars, f0="sample/eod"), DAY)
+    assert result == IntakeResult(CommitResult(accepted=1, seq=2), {"X": 2, "Y": 1})
+    assert [bar.key for bar in await stored_bars(storage, DAY)] == [("A", days(1))]
+
+
+async def test_store_given_only_unknown_symbols_stores_nothing(storage: Storage) -> None:
+    """Nothing changed, so there is no seq."""
+    result = await storage.intake.store(
+        frame_with_feeds(Bar("X", days(1), feed=0), f0="sample/eod"), DAY
+    )
+    assert result == IntakeResult(CommitResult(), {"X": 1})
+
+
+async def test_store_given_an_unknown_feed_refuses_all(storage: Storage) -> None:
+    """The answer names the known feeds; none of the bars is stored."""
+    await create_symbols(storage, "A")
+    frame = frame_with_feeds(Bar("A", days(1), feed=0), f0="manual/upload", f1="nobody/nothing")
+    with pytest.raises(
+        InvalidRequestError,
+        match="nobody/nothing is not known; the feeds are manual/upload, sample/eod",
+    ):
+        await storage.intake.store(frame, DAY)
+    assert await stored_bars(storage, DAY) == []
+    assert len(await changes(storage)) == 1

@@ -1,0 +1,135 @@
+"""The newest bar of a symbol, whatever it was called and whoever had its name."""
+
+from datetime import date
+from typing import Final
+
+import pytest
+
+from marketdata.domain.time_range import session_label_us
+from marketdata.domain.timeframe import Timeframe
+from marketdata.errors import BarNotFoundError, SymbolNotFoundError
+from tests.support.bars import Bar, bars_of, days, frame_of, series
+from tests.support.storage import Storage
+from tests.support.symbols import create_renamed, create_symbols
+
+DAY: Final = Timeframe.DAY_1
+HOUR: Final = Timeframe.HOUR_1
+MINUTE: Final = Timeframe.MINUTE_1
+RENAMED: Final = date(2022, 6, 9)
+REUSED: Final = date(2023, 7, 3)
+RENAMED_US: Final = session_label_us(RENAMED)
+REUSED_US: Final = session_label_us(REUSED)
+
+
+async def store(storage: Storage, timeframe: Timeframe, *bars: Bar) -> None:
+    """Store bars."""
+    await storage.writer.commit_bars(frame_of(bars), timeframe)
+
+
+async def latest(storage: Storage, symbol: str, timeframe: Timeframe | None) -> tuple[Bar, Timeframe]:
+    """Read the newest bar of one symbol."""
+    answer = await storage.latest.read_one(symbol, timeframe)
+    (bar,) = bars_of(answer.frame)
+    assert answer.without_bars == frozenset()
+    return bar, answer.timeframes[0]
+
+
+async def test_read_one_given_bars_returns_the_newest(storage: Storage) -> None:
+    """Whole, with its revision and the name of its feed, in the symbol's currency."""
+    await create_renamed(storage, [("SAP", None, None)], currency="EUR")
+    newest = Bar("SAP", days(20_002), volume=None, vwap=10.5, trade_count=7, feed=2, flags=3)
+    await store(storage, DAY, *series("SAP", DAY, days(20_000), 2), newest._replace(close=10.0))
+    await store(storage, DAY, newest)
+    answer = await storage.latest.read_one("SAP", DAY)
+    assert bars_of(answer.frame) == [newest._replace(revision=1)]
+    assert answer.frame.feeds == {2: "sample/eod"}
+    assert (answer.timeframes, answer.currencies) == ((DAY,), ("EUR",))
+
+
+async def test_read_one_given_no_timeframe_takes_the_finest(storage: Storage) -> None:
+    """The finest that the symbol has, even where a coarser one is newer."""
+    await create_symbols(storage, "A")
+    day, hour = Bar("A", days(20_000)), Bar("A", days(19_000))
+    await store(storage, DAY, day)
+    assert await latest(storage, "A", None) == (day, DAY)
+    await store(storage, HOUR, hour)
+    assert await latest(storage, "A", None) == (hour, HOUR)
+    assert await latest(storage, "A", DAY) == (day, DAY)
+
+
+async def test_read_one_given_no_bars_raises_bar_not_found(storage: Storage) -> None:
+    """Known but empty is another answer than unknown; so is empty in that timeframe."""
+    await create_symbols(storage, "A")
+    with pytest.raises(BarNotFoundError, match="no bar of A is stored"):
+        await storage.latest.read_one("A", None)
+    await store(storage, DAY, Bar("A", days(20_000)))
+    with pytest.raises(BarNotFoundError, match="no 1m bar of A is stored"):
+        await storage.latest.read_one("A", MINUTE)
+    with pytest.raises(SymbolNotFoundError, match="NOPE is not known"):
+        await storage.latest.read_one("NOPE", None)
+
+
+@pytest.mark.parametrize("asked", ["FB", "META"])
+async def test_read_one_given_a_rename_finds_the_newest_under_any_ticker(
+    storage: Storage, asked: str
+) -> None:
+    """The newest of both tickers, under the one asked for."""
+    await create_renamed(storage, [("FB", None, RENAMED), ("META", RENAMED, None)])
+    await store(storage, DAY, Bar("FB", RENAMED_US - days(1)))
+    assert await latest(storage, asked, DAY) == (Bar(asked, RENAMED_US - days(1)), DAY)
+    await store(storage, DAY, Bar("META", RENAMED_US))
+    assert await latest(storage, asked, DAY) == (Bar(asked, RENAMED_US), DAY)
+
+
+async def test_read_one_given_a_reused_ticker_reads_each_its_own(storage: Storage) -> None:
+    """The newest bar of FB is another company's now: META's is still found, behind it."""
+    await create_renamed(storage, [("FB", None, RENAMED), ("META", RENAMED, None)])
+    await create_renamed(storage, [("FB", REUSED, None)])
+    old = Bar("FB", RENAMED_US - days(1), feed=2)
+    await store(storage, DAY, old, Bar("FB", REUSED_US + days(3)))
+    assert await latest(storage, "META", DAY) == (old._replace(symbol="META"), DAY)
+    assert await latest(storage, "FB", DAY) == (Bar("FB", REUSED_US + days(3)), DAY)
+    assert await latest(storage, "META", None) == (old._replace(symbol="META"), DAY)
+
+
+async def test_read_one_given_a_reused_ticker_without_bars_raises_bar_not_found(
+    storage: Storage,
+) -> None:
+    """The former holder's bars are not the new one's."""
+    await create_renamed(storage, [("FB", None, RENAMED), ("META", RENAMED, None)])
+    await create_renamed(storage, [("FB", REUSED, None)])
+    await store(storage, DAY, Bar("FB", RENAMED_US - days(1)))
+    for timeframe in (DAY, None):
+        with pytest.raises(BarNotFoundError):
+            await storage.latest.read_one("FB", timeframe)
+
+
+async def test_read_one_given_an_evening_bar_keeps_to_the_venues_midnight(storage: Storage) -> None:
+    """A minute of New York's evening is of the day before, though UTC's date is the next."""
+    await create_renamed(storage, [("FB", None, RENAMED), ("META", RENAMED, None)])
+    await create_renamed(storage, [("FB", RENAMED, None)])
+    evening = Bar("FB", RENAMED_US + 2 * 3_600_000_000)
+    await store(storage, MINUTE, evening)
+    with pytest.raises(BarNotFoundError):
+        await storage.latest.read_one("FB", MINUTE)
+    assert await latest(storage, "META", MINUTE) == (evening._replace(symbol="META"), MINUTE)
+
+
+async def test_read_many_given_symbols_tells_apart_unknown_and_empty(storage: Storage) -> None:
+    """Each bar under its symbol; known symbols without bars are named, unknown ones are not."""
+    await create_symbols(storage, "A", "B", "EMPTY")
+    bars = [Bar("A", days(20_000), feed=2), Bar("B", days(20_005), volume=None)]
+    await store(storage, DAY, *bars)
+    answer = await storage.latest.read_many(["B", "NOPE", "EMPTY", "A"], DAY)
+    assert sorted(bars_of(answer.frame)) == bars
+    assert answer.without_bars == {"EMPTY"}
+    assert answer.timeframes == (DAY, DAY)
+    assert answer.frame.feeds == {1: "manual/upload", 2: "sample/eod"}
+
+
+async def test_read_many_given_only_empty_symbols_has_no_rows(storage: Storage) -> None:
+    """An empty answer is an answer."""
+    await create_symbols(storage, "A")
+    answer = await storage.latest.read_many(["A", "NOPE"], None)
+    assert len(answer.frame) == 0
+    assert answer.without_bars == {"A"}

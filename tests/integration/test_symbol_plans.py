@@ -1,0 +1,114 @@
+"""Symbols by the tens of thousands: every read of them goes by an index, and stays fast."""
+
+import random
+import time
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import pytest
+from psycopg import sql
+
+from marketdata.domain.symbol_query import SymbolOrder, SymbolQuery
+from marketdata.storage import symbol_search, symbols
+from marketdata.storage.pools import Connection
+from marketdata.storage.symbol_rows import fetch_rows
+from tests.support.databases import Databases
+from tests.support.storage import Storage, opened_storage
+
+COUNT: Final = 30_000
+# Some words that many names have, and one made up a name.
+WORDS: Final = ("General", "United", "Pacific", "Energy", "Medical", "Systems", "Capital", "Gold")
+FORMS: Final = ("Inc.", "Corporation", "plc", "Holdings Ltd", "S.A.")
+SYLLABLES: Final = [a + b for a in "bcdfgklmnprstvz" for b in "aeiou"]
+
+
+def rows() -> list[tuple[str, str]]:
+    """Make tickers and names, the same ones each time."""
+    chance = random.Random(7)  # noqa: S311 -- no secrets
+    tickers: dict[str, None] = {}
+    while len(tickers) < COUNT:
+        tickers["".join(chance.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZ", k=chance.choice((3, 4, 5))))] = (
+            None
+        )
+    return [
+        (
+            ticker,
+            "".join(chance.choices(SYLLABLES, k=3)).title()
+            + f" {chance.choice(WORDS)} {chance.choice(FORMS)}",
+        )
+        for ticker in tickers
+    ]
+
+
+@pytest.fixture(scope="module")
+async def market(databases: Databases) -> AsyncIterator[Storage]:
+    """Give a storage layer with many symbols; the tests of this module share it."""
+    database = await databases.migrated()
+    async with opened_storage(lambda: database) as opened:
+        async with opened.pools.query() as connection:
+            await fill(connection)
+        yield opened
+    databases.drop(database)
+
+
+async def fill(connection: Connection) -> None:
+    """Bring in the symbols, and let the planner know of them."""
+    columns = "symbol, name, venue, asset_class, currency, calendar, time_zone, status"
+    rest = ("XNYS", "equity", "USD", "XNYS", "America/New_York", "active")
+    async with connection.cursor().copy(f"COPY market_symbol ({columns}) FROM STDIN".encode()) as copy:
+        for row in rows():
+            await copy.write_row((*row, *rest))
+    await connection.execute(
+        "INSERT INTO symbol_validity (symbol_id, symbol) SELECT symbol_id, symbol FROM market_symbol"
+    )
+    await connection.execute("VACUUM (ANALYZE) market_symbol, symbol_validity")
+
+
+async def plan_of(connection: Connection, query: sql.Composed | str, parameters: dict[str, Any]) -> str:
+    """Explain a query as it is run."""
+    text = query if isinstance(query, str) else query.as_string(connection)
+    cursor = await connection.execute(f"EXPLAIN {text}".encode(), parameters)
+    return "\n".join(str(row[0]) for row in await cursor.fetchall())
+
+
+@pytest.mark.parametrize("text", ["AALP", "bakode", "bakdoe", "general", "united bakode", "S.A.", "x"])
+async def test_search_given_many_symbols_reads_them_by_index(market: Storage, text: str) -> None:
+    """No text makes it compare all of them, whether it is a ticker, a name or a slip."""
+    async with market.pools.query() as connection, connection.transaction():
+        (asked,) = await fetch_rows(connection, symbol_search._UNDERSTAND, {"text": text})
+        by_ticker = await plan_of(connection, symbol_search._BY_TICKER, {**asked, "limit": 10})
+        fuzzy = await plan_of(connection, symbol_search._FUZZY, {**asked, "found": [1], "limit": 10})
+    assert "Seq Scan on market_symbol" not in by_ticker + fuzzy
+    assert "market_symbol_symbol" in by_ticker
+    assert "symbol_validity_symbol" in by_ticker
+    assert "market_symbol_search_keys" in fuzzy
+
+
+@pytest.mark.parametrize(
+    "text", ["a", "AALP", "bakdoe general", "general systems", "S.A.", "____", "%"]
+)
+async def test_search_given_many_symbols_answers_soon(market: Storage, text: str) -> None:
+    """Also where a word stands in an eighth of all names; far from what a scan by slips would take."""
+    await market.symbols.search(text, 10)
+    started = time.perf_counter()
+    await market.symbols.search(text, 10)
+    assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        SymbolQuery(order=order, descending=descending, venue="XNYS")
+        for order in SymbolOrder
+        for descending in (False, True)
+    ],
+    ids=lambda query: f"{query.order.value} {query.descending}",
+)
+async def test_list_given_many_symbols_walks_an_index(market: Storage, query: SymbolQuery) -> None:
+    """A page costs what a page has, wherever in the list it begins."""
+    text = symbols._list_statement(query)
+    parameters = {"after": "K", "after_id": 5, "status": None, "venue": "XNYS", "asset_class": None}
+    async with market.pools.query() as connection:
+        plan = await plan_of(connection, text, {**parameters, "limit": 101})
+    assert f"using market_symbol_{query.order.value} on market_symbol" in plan
+    assert "Sort Key: identity" not in plan

@@ -1,0 +1,67 @@
+"""The storage layer over one database, put together as the service does it."""
+
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from marketdata.storage.actions import ActionStore
+from marketdata.storage.address import Address
+from marketdata.storage.bar_reader import BarReader
+from marketdata.storage.commit import BarWriter
+from marketdata.storage.deletion import BarDeleter
+from marketdata.storage.intake import BarIntake
+from marketdata.storage.latest import LatestBarReader
+from marketdata.storage.partitions import PlainPartitions
+from marketdata.storage.pools import PoolLimits, Pools
+from marketdata.storage.statistics import StatisticsReader
+from marketdata.storage.symbol_deletion import SymbolDeleter
+from marketdata.storage.symbols import SymbolStore
+
+# Connections are opened when a test needs them: most need one.
+TEST_LIMITS: Final = PoolLimits(size=1, overflow=19, stream_size=8, timeout_seconds=10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Everything that reads and writes one database."""
+
+    address: Callable[[], Address]
+    pools: Pools
+    partitions: PlainPartitions
+    writer: BarWriter
+    reader: BarReader
+    latest: LatestBarReader
+    deleter: BarDeleter
+    statistics: StatisticsReader
+    intake: BarIntake
+    symbols: SymbolStore
+    symbol_deleter: SymbolDeleter
+    actions: ActionStore
+
+
+@asynccontextmanager
+async def opened_storage(
+    address: Callable[[], Address], limits: PoolLimits = TEST_LIMITS
+) -> AsyncIterator[Storage]:
+    """Open the pools of a database, and close them at the end."""
+    with ThreadPoolExecutor(limits.stream_size, thread_name_prefix="bulk-read") as executor:
+        async with Pools(address, limits) as pools:
+            partitions = PlainPartitions(pools)
+            writer = BarWriter(pools, partitions)
+            reader = BarReader(pools, executor)
+            yield Storage(
+                address=address,
+                pools=pools,
+                partitions=partitions,
+                writer=writer,
+                reader=reader,
+                latest=LatestBarReader(pools, reader),
+                deleter=BarDeleter(pools),
+                statistics=StatisticsReader(pools),
+                intake=BarIntake(pools, writer),
+                symbols=SymbolStore(pools),
+                symbol_deleter=SymbolDeleter(pools),
+                actions=ActionStore(pools),
+            )
