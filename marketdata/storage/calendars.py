@@ -10,6 +10,7 @@ import numpy as np
 from marketdata.domain.bars import BarFrame, Int64Array
 from marketdata.domain.calendar import SessionCalendar, SessionHours
 from marketdata.domain.exchange_hours import UnknownCalendarError, get_calendar
+from marketdata.domain.timeframe import MICROSECONDS_PER_DAY
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +44,10 @@ def session_labels(frame: BarFrame, calendars: Mapping[str, SessionCalendar]) ->
     Returns
     -------
     int64[n]
-        Session dates at 00:00:00 UTC, Unix microseconds.
+        Session dates at 00:00:00 UTC, Unix microseconds; the UTC date where the calendar does not
+        reach (that of Shanghai ends with the year that its holidays are published for).
     """
-    labels = np.empty(len(frame), np.int64)
+    labels = frame.time_us - frame.time_us % MICROSECONDS_PER_DAY
     for calendar, rows in _rows_by_calendar(frame, calendars):
         labels[rows] = calendar.session_labels(frame.time_us[rows])
     return labels
@@ -55,7 +57,7 @@ def in_regular_hours(
     frame: BarFrame, calendars: Mapping[str, SessionCalendar]
 ) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
     """Tell which intraday bars start in the regular hours of their symbol; as `session_labels`."""
-    regular = np.empty(len(frame), np.bool_)
+    regular = np.ones(len(frame), np.bool_)
     for calendar, rows in _rows_by_calendar(frame, calendars):
         regular[rows] = calendar.in_hours(frame.time_us[rows], SessionHours.REGULAR)
     return regular
@@ -63,13 +65,16 @@ def in_regular_hours(
 
 def _rows_by_calendar(
     frame: BarFrame, calendars: Mapping[str, SessionCalendar]
-) -> list[tuple[SessionCalendar, Int64Array | slice]]:
+) -> list[tuple[SessionCalendar, Int64Array]]:
     distinct = {id(calendars[symbol]): calendars[symbol] for symbol in frame.symbols}
-    if len(distinct) == 1:
-        return [(calendar, slice(None)) for calendar in distinct.values()]
     of_symbol = np.array([list(distinct).index(id(calendars[s])) for s in frame.symbols])
     of_row = of_symbol[frame.row_symbol_index()]
-    return [(c, np.flatnonzero(of_row == i)) for i, c in enumerate(distinct.values())]
+    placed = []
+    for number, calendar in enumerate(distinct.values()):
+        known = calendar.intraday_range
+        within = (frame.time_us >= known.start_us) & (frame.time_us < known.end_us)
+        placed.append((calendar, np.flatnonzero(within & (of_row == number))))
+    return placed
 
 
 def _load(names: frozenset[str]) -> dict[str, SessionCalendar]:

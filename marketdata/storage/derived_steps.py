@@ -195,7 +195,9 @@ class _SymbolReader(Generic[Block]):
         minutes = replace(
             self._query,
             timeframe=Timeframe.MINUTE_1,
-            range=minute_range(window, self._query.timeframe, self._calendar),
+            range=minute_range(window, self._query.timeframe, self._calendar).intersect(
+                self._calendar.intraday_range  # past it nobody knows what to anchor a bar at
+            ),
         )
         if self._query.timeframe is Timeframe.DAY_1:
             minutes = replace(minutes, session=SessionHours.REGULAR)
