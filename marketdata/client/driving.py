@@ -19,11 +19,14 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     except StopIteration as stop:
         value: T = stop.value
         return value
-    coroutine.close()
-    raise RuntimeError(
-        "a synchronous call was given something that waits for an event loop; give it plain "
-        "iterables, or use MarketDataClient"
+    # Raised where it waits, so that everything on the way out is closed in order.
+    coroutine.throw(
+        RuntimeError(
+            "a synchronous call was given something that waits for an event loop; give it plain "
+            "iterables, or use MarketDataClient"
+        )
     )
+    raise AssertionError("unreachable: nothing on the way out waits")
 
 
 def next_of(iterator: AsyncIterator[T]) -> T:

@@ -14,7 +14,7 @@ from bifrost.marketdata.v1 import bar_pb2, timeframe_pb2
 from bifrost.marketdata.v1.bars_service_pb2 import CreateBarsRequest
 from bifrost.marketdata.v1.bars_service_pb2_grpc import BarsServiceStub
 
-from marketdata.client import MarketDataClient
+from marketdata.client import MarketDataClient, RetryPolicy
 from marketdata.errors import ServerDrainingError, ServiceError
 from tests.acceptance.processes import Service, runs_postgres
 from tests.support.embedded import wait_until
@@ -25,6 +25,8 @@ Start = Callable[..., Service]
 MINUTE_US: Final = 60_000_000
 # 2024-01-02 14:30 UTC, when New York opens.
 FIRST_US: Final = 1_704_205_800_000_000
+# The failure of a stream is looked at here, not taken up again.
+ONCE: Final = RetryPolicy(most_attempts=1)
 # How soon the service answers again after its PostgreSQL was killed.
 RECOVERY_SECONDS: Final = 15.0
 
@@ -110,7 +112,7 @@ async def test_serve_given_sigterm_during_a_stream_ends_it_with_a_status(
 ) -> None:
     """A stream that outlives the drain is told so; the service ends with 0 and stops PostgreSQL."""
     service = start(sample_folder, MARKETDATA_DRAIN_SECONDS="0.5")
-    async with MarketDataClient(service.address) as client:
+    async with MarketDataClient(service.address, retries=ONCE) as client:
         parameters = service.database().connection_parameters()
         with psycopg.connect(**parameters) as blocker:  # type: ignore[arg-type]
             blocker.execute("LOCK TABLE market_stock_hist_bars_day_ts IN ACCESS EXCLUSIVE MODE")

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from tests.acceptance.processes import Outcome, marketdata, runs_postgres, taken_port
 
 SAMPLE_BARS: Final = {"AAPL": 3_270, "FB": 196, "GOOG": 2_148, "IBM": 3_270, "MSFT": 3_270}
@@ -58,12 +56,9 @@ def test_doctor_given_no_service_says_what_starts_one(sample_folder: Path) -> No
     assert not runs_postgres(sample_folder)
 
 
-@pytest.mark.parametrize("arguments", [("bars", "AAPL"), ("symbols",)])
-def test_reads_given_no_service_say_how_to_start_one(
-    sample_folder: Path, arguments: tuple[str, ...]
-) -> None:
+def test_symbols_given_no_service_says_how_to_start_one(sample_folder: Path) -> None:
     """Reads need a service: without one they say so on standard error, and fail."""
-    found = marketdata(sample_folder, *arguments, "--address", "127.0.0.1:1")
+    found = marketdata(sample_folder, "symbols", "--address", "127.0.0.1:1")
     assert (found.code, found.out) == (1, "")
     assert "Is the service running? scripts/serve starts it" in found.err
     assert "Traceback" not in found.err

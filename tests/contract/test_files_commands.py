@@ -363,9 +363,7 @@ async def test_export_given_what_cannot_be_ends_with_1_and_leaves_no_file(
     assert files() == before
 
 
-async def test_export_given_no_service_says_so(
-    commands: Commands, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_export_given_no_service_says_so(commands: Commands) -> None:
     """And what to do."""
     found = await commands.run("export", "AAPL", "-t", "1d", "-o", "x.csv", "--address", "127.0.0.1:1")
     assert found.code == 1

@@ -250,6 +250,32 @@ async def test_pool_given_dead_idle_connections_never_hands_one_out(
                 await connection.execute("SELECT 1")
 
 
+async def test_pool_given_a_cancellation_together_with_a_connection_heeds_it(
+    database: ServerAddress,
+) -> None:
+    """Whichever comes first by a moment: the caller ends, and the connection is free for others."""
+    async with Pools(lambda: database, PoolLimits(1, 0, 1, timeout_seconds=5.0)) as pools:
+
+        async def borrow_for_ever() -> None:
+            async with pools.query():
+                await asyncio.Event().wait()
+
+        async def is_waiting() -> bool:
+            return pools.stats()["queries"]["requests_waiting"] == 1
+
+        for moment in range(12):
+            async with pools.query():
+                waiting = asyncio.create_task(borrow_for_ever())
+                await until(is_waiting)
+            for _ in range(moment):
+                await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.wait([waiting], timeout=2)
+            assert waiting.cancelled(), f"{moment} steps of the loop later"
+        async with pools.query() as connection:
+            await connection.execute("SELECT 1")
+
+
 async def test_pool_given_a_server_that_moved_follows_it(
     database: ServerAddress, databases: Databases
 ) -> None:

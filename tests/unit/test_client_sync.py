@@ -4,8 +4,9 @@ The test plays the service: it takes a call out of the channel and answers it, w
 a thread of its own. Nothing is encoded in between, so requests are seen as they were made.
 """
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
 from datetime import UTC, date, datetime
 from typing import Any, Final, TypeVar
 
@@ -63,11 +64,20 @@ class Service:
         self.channel = grpc_testing.channel([SYMBOLS, BARS], clock)
         retries = RetryPolicy(most_attempts=3, first_wait_seconds=0.0)
         self.client = SyncMarketDataClient(channel=self.channel, retries=retries)
-        self._threads = ThreadPoolExecutor(1)
 
     def begin(self, call: Callable[[SyncMarketDataClient], T]) -> "Future[T]":
-        """Make a call in the client's thread."""
-        return self._threads.submit(call, self.client)
+        """Make a call in a thread of its own."""
+        called: Future[T] = Future()
+
+        def make() -> None:
+            try:
+                called.set_result(call(self.client))
+            except Exception as error:  # noqa: BLE001 -- the test raises it
+                called.set_exception(error)
+
+        # A daemon: in a test that fails it may wait for ever.
+        threading.Thread(target=make, daemon=True).start()
+        return called
 
     def answer(self, name: str, response: Any, error: ServiceError | None = None) -> Any:
         """Answer a call of one request; return the request."""
@@ -79,15 +89,12 @@ class Service:
     def take_stream(self) -> tuple[Any, Any]:
         """Take a StreamBars call; return its request, and where to answer."""
         _, request, call = self.channel.take_unary_stream(BARS.methods_by_name["StreamBars"])
-        return request, call
+        # Nothing encodes it on its way here, and the client goes on writing into it.
+        return type(request).FromString(request.SerializeToString()), call
 
     def take_upload(self) -> Any:
         """Take an UploadBars call."""
         return self.channel.take_stream_stream(BARS.methods_by_name["UploadBars"])[1]
-
-    def close(self) -> None:
-        """End the client's thread."""
-        self._threads.shutdown()
 
 
 def end(call: Any, error: ServiceError | None = None, *response: Any) -> None:
@@ -101,11 +108,9 @@ def end(call: Any, error: ServiceError | None = None, *response: Any) -> None:
 
 
 @pytest.fixture
-def service() -> Iterator[Service]:
+def service() -> Service:
     """Play a service."""
-    played = Service()
-    yield played
-    played.close()
+    return Service()
 
 
 def header(**changes: Any) -> bytes:
@@ -253,19 +258,21 @@ def test_bars_given_stream_returns_its_columns(service: Service) -> None:
 
 def test_stream_bars_given_interruption_goes_on_behind_its_position(service: Service) -> None:
     """The synchronous face resumes like the other: it is the same code."""
-    called = service.begin(
-        lambda client: [bar for frame in client.stream_bars("AAPL", "1d") for bar in frame.close]
-    )
+    stream = service.client.stream_bars("AAPL", "1d")
+    called = service.begin(lambda _: next(stream))
     _, call = service.take_stream()
     for part in (header(), batch(1, 2)):
         call.send_response(part)
+    assert called.result(SECONDS).close.tolist() == [1.0, 2.0]
+    called = service.begin(lambda _: next(stream))
     end(call, ServiceUnavailableError("gone"))
     request, call = service.take_stream()
     assert request.resume_after == bars_service_pb2.StreamBarsPosition(symbol="AAPL", time_us=2)
     for part in (header(), batch(3), trailer(1)):
         call.send_response(part)
     end(call)
-    assert called.result(SECONDS) == [1.0, 2.0, 3.0]
+    assert called.result(SECONDS).close.tolist() == [3.0]
+    assert list(stream) == []
 
 
 def test_stream_bars_given_reader_that_leaves_cancels_the_call(service: Service) -> None:
@@ -328,7 +335,7 @@ def test_upload_bars_given_something_asynchronous_says_so(service: Service) -> N
             raise StopAsyncIteration
 
     class Pause:
-        def __await__(self) -> Iterator[None]:
+        def __await__(self) -> Generator[None]:
             yield
 
     called = service.begin(lambda client: client.upload_bars(Waiting(), "1d"))

@@ -240,7 +240,9 @@ def test_lines_given_any_rows_are_those_on_which_they_begin(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], line_end: str, block_bytes: int
 ) -> None:
     """Quoted line breaks, blank lines and rows of other lengths, across blocks: every line is right."""
-    content, whole, other = f"h1,h2,h3{line_end}", [], []
+    content = f"h1,h2,h3{line_end}"
+    whole: list[int] = []
+    other: list[int] = []
     for row in rows:
         (whole if len(row) in (0, 3) else other).append(content.count("\n") + 1)
         quoted = ('"' + cell.replace('"', '""') + '"' for cell in row)

@@ -135,7 +135,7 @@ def test_lists_given_token_that_somebody_made_refuse_or_read_it(
 
 
 def what_is_behind(parse: Any, request: Message) -> str:
-    """Parse a request with a token; say the reason why not, or that its place is fit to be asked for."""
+    """Parse a request with a token; say why not, or that its place can be asked for."""
     try:
         after = parse(request).after
     except InvalidRequestError as error:
