@@ -180,8 +180,8 @@ class SymbolCalls(Caller):
         ------
         SymbolNotFoundError
             The ticker never named anything.
-        ServiceError
-            It has bars, with reason SYMBOL_HAS_BARS.
+        SymbolHasBarsError
+            It has bars, and `force` is not set.
         """
         request = messages.DeleteSymbolRequest(symbol=symbol, force=force)
         response = await self._call(methods.DELETE_SYMBOL, request, timeout_seconds)

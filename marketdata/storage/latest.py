@@ -202,10 +202,13 @@ def _to_latest(newest: dict[str, _Row | None]) -> LatestBars:
     rows = [row for row in newest.values() if row is not None]
     columns = zip(*(row[4:-1] for row in rows), strict=True) if rows else ()
     given = {column: np.array(values) for column, values in zip(BarColumn, columns, strict=bool(rows))}
+    # Rows of `bar_latest` and of a page have keys of different dictionaries: only names agree.
+    feeds = {name: key for key, name in enumerate(dict.fromkeys(row[-1] for row in rows))}
+    given[BarColumn.FEED] = np.array([feeds[row[-1]] for row in rows], np.int16)
     frame = BarFrame(
         symbols=tuple(row[0] for row in rows),
         symbol_index=np.arange(len(rows), dtype=np.int32),
-        feeds={int(row[-4]): row[-1] for row in rows},
+        feeds={key: name for name, key in feeds.items()},
         **full_columns(len(rows), given),
     )
     return LatestBars(

@@ -71,13 +71,7 @@ class SymbolDeleter:
         """
         async with self._pools.query() as connection, connection.transaction():
             identity = await lock_symbol(connection, symbol)
-            segments = {
-                timeframe: await _segments(connection, symbol, identity.symbol_id, timeframe)
-                for timeframe in Timeframe
-                if timeframe.is_stored
-            }
-            for timeframe, named in segments.items():
-                await lock_stripes(connection, [segment.ticker for segment in named], timeframe)
+            segments = await _lock_segments(connection, symbol, identity.symbol_id)
             stored = [
                 (timeframe, segment)
                 for timeframe, named in segments.items()
@@ -93,13 +87,19 @@ class SymbolDeleter:
         return deleted
 
 
-async def _segments(
-    connection: Connection, symbol: str, symbol_id: int, timeframe: Timeframe
-) -> Sequence[TickerSegment]:
-    resolved = (await resolve(connection, [symbol], timeframe)).get(symbol)
-    if resolved is None or resolved.symbol_id != symbol_id:
-        raise WriteConflictError(f"{symbol} became another symbol's meanwhile; send the call again")
-    return resolved.segments
+async def _lock_segments(
+    connection: Connection, symbol: str, symbol_id: int
+) -> dict[Timeframe, Sequence[TickerSegment]]:
+    """Lock the stripes of all its tickers, table by table, and tell where its bars stand."""
+    segments: dict[Timeframe, Sequence[TickerSegment]] = {}
+    for timeframe in (t for t in Timeframe if t.is_stored):
+        resolved = (await resolve(connection, [symbol], timeframe)).get(symbol)
+        if resolved is None or resolved.symbol_id != symbol_id:
+            problem = f"{symbol} became another symbol's meanwhile; send the call again"
+            raise WriteConflictError(problem)
+        segments[timeframe] = resolved.segments
+        await lock_stripes(connection, [s.ticker for s in resolved.segments], timeframe)
+    return segments
 
 
 async def _has_bars(connection: Connection, segment: TickerSegment, timeframe: Timeframe) -> bool:

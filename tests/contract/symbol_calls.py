@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+from bifrost.marketdata.v1 import corporate_action_pb2
 from bifrost.marketdata.v1 import symbol_service_pb2 as messages
 from bifrost.marketdata.v1.bars_service_pb2 import GetLatestBarRequest, ListBarsRequest
 from bifrost.marketdata.v1.corporate_action_pb2 import CorporateAction
@@ -16,6 +17,8 @@ from tests.contract.service import CALL_SECONDS, Service
 # FB became META, and its ticker is taken by another company a year later.
 RENAMED: Final = "2022-06-09"
 REUSED: Final = "2023-07-03"
+SPLIT: Final = corporate_action_pb2.CORPORATE_ACTION_KIND_SPLIT
+DIVIDEND: Final = corporate_action_pb2.CORPORATE_ACTION_KIND_CASH_DIVIDEND
 
 
 async def create(service: Service, symbol: str, **fields: Any) -> Symbol:
@@ -70,6 +73,16 @@ async def search(service: Service, query: str, limit: int = 0) -> list[messages.
     """Search for symbols."""
     request = messages.SearchSymbolsRequest(query=query, limit=limit)
     return list((await service.symbols.SearchSymbols(request, timeout=CALL_SECONDS)).matches)
+
+
+def split(ex_date: str, ratio: float, **fields: Any) -> CorporateAction:
+    """Make a split."""
+    return CorporateAction(kind=SPLIT, ex_date=ex_date, split_ratio=ratio, **fields)
+
+
+def dividend(ex_date: str, amount: float, **fields: Any) -> CorporateAction:
+    """Make a cash dividend."""
+    return CorporateAction(kind=DIVIDEND, ex_date=ex_date, cash_amount=amount, **fields)
 
 
 async def create_actions(

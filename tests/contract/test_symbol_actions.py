@@ -1,10 +1,9 @@
 """Corporate actions: stored once, listed by ex-date, refused where they cannot be true."""
 
-from typing import Any, Final
+from typing import Any
 
 import grpc
 import pytest
-from bifrost.marketdata.v1 import corporate_action_pb2
 from bifrost.marketdata.v1.corporate_action_pb2 import CorporateAction
 from bifrost.marketdata.v1.symbol_service_pb2 import (
     CreateCorporateActionsRequest,
@@ -16,20 +15,16 @@ from marketdata.storage.embedded import ServerAddress
 from tests.contract.refusals import refusal_of
 from tests.contract.requests import add_bars
 from tests.contract.service import Service, state
-from tests.contract.symbol_calls import RENAMED, create, create_actions, day_us, rename
-
-SPLIT: Final = corporate_action_pb2.CORPORATE_ACTION_KIND_SPLIT
-DIVIDEND: Final = corporate_action_pb2.CORPORATE_ACTION_KIND_CASH_DIVIDEND
-
-
-def split(ex_date: str, ratio: float, **fields: Any) -> CorporateAction:
-    """Make a split."""
-    return CorporateAction(kind=SPLIT, ex_date=ex_date, split_ratio=ratio, **fields)
-
-
-def dividend(ex_date: str, amount: float, **fields: Any) -> CorporateAction:
-    """Make a cash dividend."""
-    return CorporateAction(kind=DIVIDEND, ex_date=ex_date, cash_amount=amount, **fields)
+from tests.contract.symbol_calls import (
+    DIVIDEND,
+    RENAMED,
+    create,
+    create_actions,
+    day_us,
+    dividend,
+    rename,
+    split,
+)
 
 
 async def listed(

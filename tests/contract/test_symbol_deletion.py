@@ -25,8 +25,8 @@ from tests.contract.symbol_calls import (
     list_pages,
     listed_days,
     rename,
+    split,
 )
-from tests.contract.test_symbol_actions import split
 from tests.support.databases import connected
 from tests.support.rows import TABLES
 

@@ -1,62 +1,31 @@
-"""Every bad input of SymbolService: its own reason on its own field, all at once, nothing changed."""
+"""Every bad input of the calls about symbols: its own reason on its own field, all at once."""
 
-import math
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-import grpc
 import pytest
-from bifrost.marketdata.v1.corporate_action_pb2 import CorporateAction
 from bifrost.marketdata.v1.symbol_pb2 import Symbol
 from bifrost.marketdata.v1.symbol_service_pb2 import (
-    CreateCorporateActionsRequest,
     CreateSymbolRequest,
     DeleteSymbolRequest,
-    ListCorporateActionsRequest,
     ListSymbolsRequest,
     SearchSymbolsRequest,
     UpdateSymbolRequest,
     ValidateSymbolsRequest,
 )
-from google.protobuf.message import Message
 
 from tests.contract.known import Known
 from tests.contract.refusals import refusal_of
-from tests.contract.service import CALL_SECONDS, state
-from tests.contract.symbol_calls import update
-from tests.contract.test_symbol_actions import dividend, split
-
-NAN, INF = math.nan, math.inf
-UNKNOWN: Final = 99  # a number that no enum of the contract has
-NO_TOKEN: Final[dict[str, Any]] = {"page_token": "?"}
-DATES: Final = {
-    "2013-02-29": "INVALID_DATE",
-    "28.02.2013": "INVALID_DATE",
-    "now": "INVALID_DATE",
-    "2013-02-28T00:00:00": "INVALID_DATE",
-    "0202-06-09": "DATE_OUT_OF_BOUNDS",
-    "1899-12-31": "DATE_OUT_OF_BOUNDS",
-    "2100-01-01": "DATE_OUT_OF_BOUNDS",
-}
-
-
-class Case(NamedTuple):
-    """A request that must be refused."""
-
-    name: str
-    request: Message
-    violations: set[tuple[str, str]]
-
-
-def actions(*of: CorporateAction, symbol: str = "AAPL") -> CreateCorporateActionsRequest:
-    """Make a request that stores actions."""
-    return CreateCorporateActionsRequest(symbol=symbol, actions=of)
-
-
-def list_actions(**changes: Any) -> ListCorporateActionsRequest:
-    """Make a good request but for `changes`."""
-    return ListCorporateActionsRequest(**({"symbol": "AAPL"} | changes))
-
+from tests.contract.symbol_calls import split, update
+from tests.contract.symbol_cases import (
+    DATES,
+    NO_TOKEN,
+    UNKNOWN,
+    Case,
+    actions,
+    check,
+    list_actions,
+)
 
 TICKERS: Final = [
     Case(f"{type(request('X')).__name__}: {text!r}", request(text), {(field, reason)})
@@ -112,34 +81,6 @@ LISTS: Final = [
             ("asset_class", "UNKNOWN_ASSET_CLASS"),
             ("venue", "MALFORMED"),
             ("order_by", "UNKNOWN_ORDER"),
-            ("page_size", "NEGATIVE"),
-            ("page_token", "INVALID_PAGE_TOKEN"),
-        },
-    ),
-    Case("ListCorporateActions: kind", list_actions(kind=UNKNOWN), {("kind", "UNKNOWN_KIND")}),
-    *(
-        Case(
-            f"ListCorporateActions: {field} {text!r}", list_actions(**{field: text}), {(field, reason)}
-        )
-        for text, reason in DATES.items()
-        for field in ("start_date", "end_date")
-    ),
-    *(
-        Case(
-            f"ListCorporateActions: until {end}",
-            list_actions(start_date="2013-02-28", end_date=end),
-            {("start_date", "RANGE_REVERSED")},
-        )
-        for end in ("2013-02-28", "2013-02-27")
-    ),
-    Case(
-        "ListCorporateActions: everything at once",
-        list_actions(symbol="?", kind=UNKNOWN, start_date="?", end_date="?", page_size=-1, **NO_TOKEN),
-        {
-            ("symbol", "MALFORMED_SYMBOL"),
-            ("kind", "UNKNOWN_KIND"),
-            ("start_date", "INVALID_DATE"),
-            ("end_date", "INVALID_DATE"),
             ("page_size", "NEGATIVE"),
             ("page_token", "INVALID_PAGE_TOKEN"),
         },
@@ -263,106 +204,13 @@ UPDATES: Final = [
 ]
 
 
-def one(name: str, action: CorporateAction, *violations: tuple[str, str]) -> Case:
-    """Make a case of one action, whose violations are of its fields."""
-    request = actions(dividend("2013-02-07", 1.0), action)
-    return Case(
-        f"CreateCorporateActions: {name}", request, {(f"actions[1].{f}", r) for f, r in violations}
-    )
-
-
-def sized(kind: int, **amounts: float) -> CorporateAction:
-    """Make an action whose amounts may be anybody's."""
-    return CorporateAction(kind=kind, ex_date="2005-02-28", **amounts)  # type: ignore[arg-type]
-
-
-SPLIT, DIVIDEND = 1, 2
-ACTIONS: Final = [
-    Case("CreateCorporateActions: none", actions(), {("actions", "REQUIRED")}),
-    Case(
-        "CreateCorporateActions: too many",
-        actions(*[split("2005-02-28", 2.0)] * 1_001),
-        {("actions", "TOO_MANY")},
-    ),
-    one("empty", CorporateAction(), ("kind", "REQUIRED"), ("ex_date", "REQUIRED")),
-    one("kind", sized(UNKNOWN, split_ratio=2.0), ("kind", "UNKNOWN_KIND")),
-    *(one(f"ex_date {text!r}", split(text, 2.0), ("ex_date", why)) for text, why in DATES.items()),
-    one("split without a ratio", sized(SPLIT), ("split_ratio", "REQUIRED")),
-    one("dividend without an amount", sized(DIVIDEND), ("cash_amount", "REQUIRED")),
-    one(
-        "split with cash",
-        sized(SPLIT, split_ratio=2.0, cash_amount=1.0),
-        ("cash_amount", "NOT_APPLICABLE"),
-    ),
-    one(
-        "dividend with a ratio",
-        sized(DIVIDEND, split_ratio=2.0, cash_amount=1.0),
-        ("split_ratio", "NOT_APPLICABLE"),
-    ),
-    one(
-        "dividend as a split",
-        sized(SPLIT, cash_amount=1.0),
-        ("cash_amount", "NOT_APPLICABLE"),
-        ("split_ratio", "REQUIRED"),
-    ),
-    *(
-        one(f"ratio {ratio}", split("2005-02-28", ratio), ("split_ratio", "NOT_POSITIVE"))
-        for ratio in (0.0, -2.0, NAN, INF, -INF)
-    ),
-    *(
-        one(f"amount {amount}", dividend("2005-02-28", amount), ("cash_amount", "NOT_POSITIVE"))
-        for amount in (0.0, -0.1, NAN, INF)
-    ),
-    # Its inverse, by which prices are multiplied, is infinite.
-    one("smallest ratio", split("2005-02-28", 5e-324), ("split_ratio", "RATIO_NOT_POSITIVE")),
-    one("currency", dividend("2005-02-28", 1.0, currency="usd"), ("currency", "MALFORMED")),
-    one("source", split("2005-02-28", 2.0, source="x" * 201), ("source", "TOO_LONG")),
-    one("source NUL", split("2005-02-28", 2.0, source="a\0"), ("source", "TOO_LONG")),
-    one("same dividend again", dividend("2013-02-14", 1.0), ("ex_date", "DUPLICATE_DIVIDEND")),
-    Case(
-        "CreateCorporateActions: kind and date twice",
-        actions(split("2005-02-28", 2.0), dividend("2005-02-28", 1.0), split("2005-02-28", 3.0)),
-        {("actions[2]", "DUPLICATE")},
-    ),
-    Case(
-        "CreateCorporateActions: everything at once",
-        actions(
-            CorporateAction(),
-            sized(SPLIT, split_ratio=NAN, cash_amount=1.0),
-            dividend("?", -1.0, currency="?", source="x" * 300),
-            split("2005-02-28", 2.0),
-            split("2005-02-28", 2.0),
-            symbol="?",
-        ),
-        {
-            ("symbol", "MALFORMED_SYMBOL"),
-            ("actions[0].kind", "REQUIRED"),
-            ("actions[0].ex_date", "REQUIRED"),
-            ("actions[1].split_ratio", "NOT_POSITIVE"),
-            ("actions[1].cash_amount", "NOT_APPLICABLE"),
-            ("actions[2].ex_date", "INVALID_DATE"),
-            ("actions[2].cash_amount", "NOT_POSITIVE"),
-            ("actions[2].currency", "MALFORMED"),
-            ("actions[2].source", "TOO_LONG"),
-            ("actions[4]", "DUPLICATE"),
-        },
-    ),
-]
-
-CASES: Final[Sequence[Case]] = [*TICKERS, *LISTS, *SEARCHES, *UPDATES, *ACTIONS]
+CASES: Final[Sequence[Case]] = [*TICKERS, *LISTS, *SEARCHES, *UPDATES]
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
 async def test_calls_given_bad_input_say_all_of_it_and_change_nothing(known: Known, case: Case) -> None:
     """Each mistake has its own reason on its own field; nothing of the request was stored."""
-    before = state(known.database)
-    name = type(case.request).__name__.removesuffix("Request")
-    call = getattr(known.service.symbols, name)
-    refusal = await refusal_of(call(case.request, timeout=CALL_SECONDS))
-    assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
-    assert refusal.violations == case.violations
-    assert refusal.message
-    assert state(known.database) == before
+    await check(known, case)
 
 
 async def test_list_given_unknown_order_says_which_are_known(known: Known) -> None:

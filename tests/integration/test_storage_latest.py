@@ -5,6 +5,7 @@ from typing import Final
 
 import pytest
 
+from marketdata.domain.bars import BarFrame
 from marketdata.domain.time_range import session_label_us
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import BarNotFoundError, SymbolNotFoundError
@@ -15,6 +16,7 @@ from tests.support.symbols import create_renamed, create_symbols
 DAY: Final = Timeframe.DAY_1
 HOUR: Final = Timeframe.HOUR_1
 MINUTE: Final = Timeframe.MINUTE_1
+FEEDS: Final = ("", "manual/upload", "sample/eod")  # by id
 RENAMED: Final = date(2022, 6, 9)
 REUSED: Final = date(2023, 7, 3)
 RENAMED_US: Final = session_label_us(RENAMED)
@@ -26,10 +28,15 @@ async def store(storage: Storage, timeframe: Timeframe, *bars: Bar) -> None:
     await storage.writer.commit_bars(frame_of(bars), timeframe)
 
 
+def with_feed_ids(frame: BarFrame) -> list[Bar]:
+    """List the bars of an answer with the ids of their feeds: keys are each answer's own."""
+    return [bar._replace(feed=FEEDS.index(frame.feeds[bar.feed])) for bar in bars_of(frame)]
+
+
 async def latest(storage: Storage, symbol: str, timeframe: Timeframe | None) -> tuple[Bar, Timeframe]:
     """Read the newest bar of one symbol."""
     answer = await storage.latest.read_one(symbol, timeframe)
-    (bar,) = bars_of(answer.frame)
+    (bar,) = with_feed_ids(answer.frame)
     assert answer.without_bars == frozenset()
     return bar, answer.timeframes[0]
 
@@ -41,8 +48,8 @@ async def test_read_one_given_bars_returns_the_newest(storage: Storage) -> None:
     await store(storage, DAY, *series("SAP", DAY, days(20_000), 2), newest._replace(close=10.0))
     await store(storage, DAY, newest)
     answer = await storage.latest.read_one("SAP", DAY)
-    assert bars_of(answer.frame) == [newest._replace(revision=1)]
-    assert answer.frame.feeds == {2: "sample/eod"}
+    assert with_feed_ids(answer.frame) == [newest._replace(revision=1)]
+    assert list(answer.frame.feeds.values()) == ["sample/eod"]
     assert (answer.timeframes, answer.currencies) == ((DAY,), ("EUR",))
 
 
@@ -121,10 +128,19 @@ async def test_read_many_given_symbols_tells_apart_unknown_and_empty(storage: St
     bars = [Bar("A", days(20_000), feed=2), Bar("B", days(20_005), volume=None)]
     await store(storage, DAY, *bars)
     answer = await storage.latest.read_many(["B", "NOPE", "EMPTY", "A"], DAY)
-    assert sorted(bars_of(answer.frame)) == bars
+    assert sorted(with_feed_ids(answer.frame)) == bars
     assert answer.without_bars == {"EMPTY"}
     assert answer.timeframes == (DAY, DAY)
-    assert answer.frame.feeds == {1: "manual/upload", 2: "sample/eod"}
+
+
+async def test_read_many_given_feeds_from_both_places_tells_them_apart(storage: Storage) -> None:
+    """A bar found behind a reused ticker comes from another read: its feed keeps its name."""
+    await create_renamed(storage, [("FB", None, RENAMED), ("META", RENAMED, None)])
+    await create_renamed(storage, [("FB", REUSED, None)])
+    old, new = Bar("FB", RENAMED_US - days(1), feed=2), Bar("FB", REUSED_US, feed=1)
+    await store(storage, DAY, old, new)
+    answer = await storage.latest.read_many(["META", "FB"], DAY)
+    assert sorted(with_feed_ids(answer.frame)) == [new, old._replace(symbol="META")]
 
 
 async def test_read_many_given_only_empty_symbols_has_no_rows(storage: Storage) -> None:

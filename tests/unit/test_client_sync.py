@@ -4,6 +4,7 @@ The test plays the service: it takes a call out of the channel and answers it, w
 a thread of its own. Nothing is encoded in between, so requests are seen as they were made.
 """
 
+import os
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
@@ -352,6 +353,14 @@ def test_client_given_close_refuses_calls(service: Service) -> None:
         client.get_symbol("AAPL")
     with pytest.raises(RuntimeError, match="closed"):
         client.bars("AAPL", "1d")
+
+
+def test_client_given_fork_refuses_calls(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child process has the object, but none of gRPC's threads: a call would wait for ever."""
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    with pytest.raises(RuntimeError, match="forked"):
+        service.client.get_symbol("AAPL")
+    service.client.close()
 
 
 def test_client_given_call_that_is_cancelled_raises_the_trees_error(service: Service) -> None:

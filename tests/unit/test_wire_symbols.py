@@ -99,8 +99,9 @@ def test_answers_given_every_kind_have_a_value_of_the_contract() -> None:
         for validity in query.SymbolValidity
     }
     for values, message, field in ((kinds, SymbolMatch, "kind"), (verdicts, SymbolVerdict, "validity")):
-        contract = message.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number
-        assert values == set(contract) - {0}
+        contract = message.DESCRIPTOR.fields_by_name[field].enum_type
+        assert contract is not None
+        assert values == set(contract.values_by_number) - {0}
 
 
 @given(name=TEXTS, symbol_id=st.integers(1, 2**63 - 1), order=st.sampled_from(list(ORDERS)))
