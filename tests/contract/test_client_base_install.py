@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from importlib.metadata import packages_distributions, requires
+from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -48,6 +49,7 @@ async def test_client_given_base_install_reads_bars(known: Known) -> None:
         "tests.contract.base_install_caller",
         known.service.address,
         *missing,
+        cwd=Path(__file__).parents[2],
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
