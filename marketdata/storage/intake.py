@@ -8,6 +8,7 @@ import numpy as np
 from marketdata.domain.bars import BarFlag, BarFrame
 from marketdata.domain.feed import FeedCatalog
 from marketdata.domain.symbol import ResolvedSymbol
+from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import FieldViolation, InvalidRequestError
 from marketdata.storage.calendars import in_regular_hours, load_calendars
@@ -26,7 +27,7 @@ class IntakeResult:
     committed : CommitResult
         Of the bars of known symbols.
     rejected : mapping of str to int
-        Bars left out per unknown symbol.
+        Bars left out, per symbol that is unknown or named nothing at their time.
     """
 
     committed: CommitResult
@@ -59,38 +60,76 @@ class BarIntake:
         Raises
         ------
         InvalidRequestError
-            A feed is not known; nothing was stored.
+            A feed is not known, or two symbols name the same identity; nothing was stored.
         DatabaseUnavailableError, QueryTimeoutError, StorageFullError, WriteConflictError
             See `BarWriter.commit_bars`.
         """
         async with self._pools.query() as connection, connection.pipeline():
             known = await resolve(connection, frame.symbols, timeframe)
             catalog = await read_catalog(connection)
-        frame = _with_feed_ids(frame, catalog)
-        is_known = np.array([symbol in known for symbol in frame.symbols])
-        index = frame.row_symbol_index()
-        counts = np.bincount(index, minlength=len(frame.symbols))
-        rejected = {
-            symbol: int(count)
-            for symbol, count, found in zip(frame.symbols, counts, is_known, strict=True)
-            if count and not found
-        }
-        if rejected:
-            frame = frame.take(is_known[index])
+        _refuse_one_identity_twice(known)
+        frame, rejected = _under_tickers(_with_feed_ids(frame, catalog), known, timeframe)
         if len(frame) == 0:
             return IntakeResult(CommitResult(), rejected)
+        frame = frame.with_used_symbols()
         if timeframe is not Timeframe.DAY_1:
             frame = await _with_session_flags(frame, known)
-        committed = await self._writer.commit_bars(frame.with_used_symbols(), timeframe)
-        return IntakeResult(committed, rejected)
+        return IntakeResult(await self._writer.commit_bars(frame, timeframe), rejected)
+
+
+def _under_tickers(
+    frame: BarFrame, known: Mapping[str, ResolvedSymbol], timeframe: Timeframe
+) -> tuple[BarFrame, dict[str, int]]:
+    """Put each bar under the ticker that its identity had then, where reads look for it.
+
+    Returns
+    -------
+    (BarFrame, dict of str to int)
+        The bars that have one, and how many have none, by symbol.
+    """
+    always = TimeRange(timeframe.earliest_us, timeframe.latest_us)
+    tickers = {s.ticker: 0 for symbol in known.values() for s in symbol.segments}
+    tickers = {ticker: position for position, ticker in enumerate(tickers)}
+    index = frame.row_symbol_index()
+    lookup = np.full(len(frame.symbols), -1, np.int32)
+    renamed: list[int] = []
+    for position, symbol in enumerate(frame.symbols):
+        segments = known[symbol].segments if symbol in known else ()
+        if len(segments) == 1 and segments[0].range == always:
+            lookup[position] = tickers[segments[0].ticker]
+        elif segments:
+            renamed.append(position)
+    placed = lookup[index]
+    for position in renamed:
+        for segment in known[frame.symbols[position]].segments:
+            rows = (index == position) & (frame.time_us >= segment.range.start_us)
+            placed[rows & (frame.time_us < segment.range.end_us)] = tickers[segment.ticker]
+    has_ticker = placed >= 0
+    left_out = np.bincount(index[~has_ticker], minlength=len(frame.symbols)).tolist()
+    rejected = {s: count for s, count in zip(frame.symbols, left_out, strict=True) if count}
+    moved = replace(frame, symbols=tuple(tickers) or frame.symbols, symbol_index=placed)
+    return moved.take(np.flatnonzero(has_ticker)), rejected
+
+
+def _refuse_one_identity_twice(known: Mapping[str, ResolvedSymbol]) -> None:
+    by_id: dict[int, str] = {}
+    for symbol, resolved in known.items():
+        other = by_id.setdefault(resolved.symbol_id, symbol)
+        if other != symbol:
+            problem = f"{other} and {symbol} name the same symbol; send its bars under one of them"
+            violation = FieldViolation("batch.symbols", "SAME_SYMBOL", problem)
+            raise InvalidRequestError(violations=[violation])
 
 
 async def _with_session_flags(frame: BarFrame, known: Mapping[str, ResolvedSymbol]) -> BarFrame:
     """Mark what lies outside of regular hours, so that reads can tell by the row."""
     by_name = await load_calendars(symbol.calendar for symbol in known.values())
-    used = frame.with_used_symbols()
-    calendars = {symbol: by_name[known[symbol].calendar] for symbol in used.symbols}
-    regular = in_regular_hours(used, calendars)
+    calendars = {
+        segment.ticker: by_name[symbol.calendar]
+        for symbol in known.values()
+        for segment in symbol.segments
+    }
+    regular = in_regular_hours(frame, calendars)
     flags = frame.flags & ~np.int16(BarFlag.EXTENDED_SESSION)
     flags[~regular] |= BarFlag.EXTENDED_SESSION
     return replace(frame, flags=flags)

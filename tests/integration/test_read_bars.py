@@ -151,6 +151,20 @@ async def test_snapshot_given_any_query_answers_as_the_oracle(
     ]
 
 
+@pytest.mark.parametrize("by_time", [False, True], ids=["by symbol", "by time"])
+@pytest.mark.parametrize("descending", [False, True], ids=["ascending", "descending"])
+async def test_snapshot_given_the_last_bar_received_goes_on_behind_it(
+    storage: Storage, oracle: BarOracle, *, by_time: bool, descending: bool
+) -> None:
+    """A stream that broke anywhere is resumed without a bar twice and without one left out."""
+    query = replace(daily("A", "META", "BB", descending=descending, limit=9), by_time=by_time)
+    rows = (await read_in_bulk(storage, query)).rows()
+    assert len(rows) == 27
+    for place, (symbol, time_us) in enumerate(rows):
+        resumed = replace(query, resume_after=BarPosition(symbol, time_us))
+        assert (await read_in_bulk(storage, resumed)).rows() == rows[place + 1 :]
+
+
 @given(query=QUERIES, symbol=st.sampled_from(SYMBOLS[:-1]), count=st.integers(1, 90))
 @settings(max_examples=100)
 async def test_read_page_given_any_query_answers_as_the_oracle(

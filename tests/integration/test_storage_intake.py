@@ -1,11 +1,15 @@
 """Bars from outside: by the names of feeds and symbols that this database knows."""
 
 from dataclasses import replace
+from datetime import date
 from typing import Final
 
 import pytest
 
+from marketdata.domain.bar_query import BarQuery
 from marketdata.domain.bars import BarFrame
+from marketdata.domain.symbol import NewSymbol, SymbolUpdate
+from marketdata.domain.time_range import TimeRange, session_label_us
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import InvalidRequestError
 from marketdata.storage.commit import CommitResult
@@ -63,3 +67,24 @@ async def test_store_given_an_unknown_feed_refuses_all(storage: Storage) -> None
         await storage.intake.store(frame, DAY)
     assert await stored_bars(storage, DAY) == []
     assert len(await changes(storage)) == 1
+
+
+async def test_store_given_a_renamed_symbol_puts_each_bar_under_the_ticker_of_its_time(
+    storage: Storage,
+) -> None:
+    """Bars sent under either name are read as one series by both, and reuse gets none (rule 15)."""
+    rename = session_label_us(date(2022, 6, 9))
+    await storage.symbols.create(NewSymbol("FB"))
+    await storage.symbols.update(
+        "FB", SymbolUpdate({"symbol": "META"}, effective_date=date(2022, 6, 9))
+    )
+    day = 86_400_000_000
+    for symbol, times in (("FB", [rename - day, rename + day]), ("META", [rename - 2 * day, rename])):
+        bars = [Bar(symbol, time, feed=0) for time in times]
+        frame = frame_with_feeds(*bars, f0="manual/upload")
+        result = await storage.intake.store(frame, Timeframe.DAY_1)
+        assert (result.committed.accepted, result.rejected) == (2, {})
+    everything = TimeRange(Timeframe.DAY_1.earliest_us, Timeframe.DAY_1.latest_us)
+    for symbol in ("FB", "META"):
+        page = await storage.reader.read_page(BarQuery((symbol,), Timeframe.DAY_1, everything), 10)
+        assert page.frame.time_us.tolist() == [rename + n * day for n in (-2, -1, 0, 1)]

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from marketdata.domain.bars import BarFlag
 from marketdata.errors import BarFileError
 from marketdata.providers.files import csv_source
+from marketdata.providers.files.bar_file import BarFile
 from marketdata.providers.files.fields import FileKind
-from tests.support.bar_files import HEADER, file_options, read_csv, read_file, rows_of
+from tests.support.bar_files import HEADER, NOW_US, file_options, read_csv, read_file, rows_of
 from tests.support.bars import Bar
 
 JAN_2 = 1_704_153_600_000_000
@@ -177,10 +178,15 @@ def test_read_given_a_quote_that_does_not_end_within_a_block_stops_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory is bounded: a row as long as a block is none, and what came before is kept."""
-    monkeypatch.setattr(csv_source, "_BLOCK_BYTES", 256)
+    monkeypatch.setattr(csv_source, "_CHUNK_BYTES", 256)
     content = f'{HEADER}\n{ROW}\n"2024-01-03,10,12,9,11,1\n' + f"{ROW}\n" * 30
-    with pytest.raises(BarFileError, match="past line 2: a quote that begins there does not end"):
-        read_csv(tmp_path, content)
+    path = tmp_path / "bars.csv"
+    path.write_text(content, encoding="utf-8")
+    with BarFile(path, FileKind.CSV, file_options()) as file:
+        blocks = file.blocks(NOW_US)
+        assert next(blocks).lines.tolist() == [2]
+        with pytest.raises(BarFileError, match="past line 2: a quote that begins there does not end"):
+            next(blocks)
 
 
 def test_read_given_another_delimiter_all_along_gives_up(
@@ -234,10 +240,10 @@ CELLS = st.text(st.sampled_from('ab,"\n1 é'), max_size=6)
 @given(
     rows=st.lists(st.one_of(st.just([]), st.lists(CELLS, min_size=1, max_size=4)), max_size=30),
     line_end=st.sampled_from(["\n", "\r\n"]),
-    block_bytes=st.sampled_from([150, 4096]),
+    chunk_bytes=st.sampled_from([150, 4096]),
 )
 def test_lines_given_any_rows_are_those_on_which_they_begin(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], line_end: str, block_bytes: int
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], line_end: str, chunk_bytes: int
 ) -> None:
     """Quoted line breaks, blank lines and rows of other lengths, across blocks: every line is right."""
     content = f"h1,h2,h3{line_end}"
@@ -250,7 +256,8 @@ def test_lines_given_any_rows_are_those_on_which_they_begin(
     path = tmp_path_factory.mktemp("csv") / "any.csv"
     path.write_bytes(content.encode())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(csv_source, "_BLOCK_BYTES", block_bytes)
+        patch.setattr(csv_source, "_CHUNK_BYTES", chunk_bytes)
+        patch.setattr(csv_source, "_ROWS_A_BLOCK", 7)
         with csv_source.CsvSource(path, file_options()) as source:
             blocks = list(source.blocks({0, 2}))
     assert [line for block in blocks for line in block.lines.tolist()] == whole

@@ -1,8 +1,9 @@
 """Blocks: a bounded number of rows of a file, at each step of their way to bars."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from marketdata.domain.bars import BarFrame, Int64Array
@@ -29,6 +30,46 @@ class RawBlock:
     lines: Int64Array
     rejected: Sequence[RejectedRows]
     position: int
+
+
+def gathered(blocks: Iterable[RawBlock], enough_rows: int) -> Iterator[RawBlock]:
+    """Join small blocks to larger ones, in their order.
+
+    Parameters
+    ----------
+    blocks : iterable of RawBlock
+        All with the same columns.
+    enough_rows : int
+        A block of so many rows is handed over; the last one can have fewer. When `blocks` fails, what
+        came before is handed over first.
+    """
+    waiting: list[RawBlock] = []
+    try:
+        for block in blocks:
+            waiting.append(block)
+            if sum(len(each.lines) for each in waiting) >= enough_rows:
+                yield _joined(waiting)
+                waiting = []
+    except Exception:
+        if waiting:
+            yield _joined(waiting)
+        raise
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(blocks: Sequence[RawBlock]) -> RawBlock:
+    if len(blocks) == 1:
+        return blocks[0]
+    return RawBlock(
+        columns={
+            place: pa.concat_arrays([block.columns[place] for block in blocks])
+            for place in blocks[0].columns
+        },
+        lines=np.concatenate([block.lines for block in blocks]),
+        rejected=[group for block in blocks for group in block.rejected],
+        position=blocks[-1].position,
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
