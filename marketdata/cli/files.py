@@ -49,6 +49,11 @@ TimeFormat = Annotated[
         " (default: ISO 8601, or numbers whose unit their size tells)"
     ),
 ]
+Delimiter = Annotated[
+    str | None, typer.Option(help="Between cells: , ; | or \\t (default: told from the first line)")
+]
+Decimal = Annotated[str, typer.Option(help="Before the fraction of numbers: . or ,")]
+Header = Annotated[bool, typer.Option(help="Whether the first line names the columns")]
 FeedName = Annotated[
     str | None,
     typer.Option(
@@ -75,12 +80,9 @@ def import_csv(
     assignments: Assignments = None,
     time_zone: TimeZone = _DEFAULT_ZONE,
     time_format: TimeFormat = None,
-    delimiter: Annotated[
-        str | None,
-        typer.Option(help="Between cells: , ; | or \\t (default: told from the first line)"),
-    ] = None,
-    decimal: Annotated[str, typer.Option(help="Before the fraction of numbers: . or ,")] = ".",
-    header: Annotated[bool, typer.Option(help="Whether the first line names the columns")] = True,
+    delimiter: Delimiter = None,
+    decimal: Decimal = ".",
+    header: Header = True,
     feed: FeedName = None,
     create_symbols: CreateSymbols = False,
     dry_run: DryRun = False,
@@ -103,18 +105,14 @@ def import_csv(
         FileKind.CSV,
         import_run.file_options(
             timeframe,
-            assignments=assignments or (),
-            symbol=symbol,
-            feed=feed,
-            time_zone=time_zone,
-            time_format=time_format,
-            decimal=decimal,
-            delimiter=delimiter,
-            has_header=header,
+            assignments or (),
+            symbol,
+            feed,
+            time_zone,
+            time_format,
+            import_run.CsvDialect(delimiter, decimal, has_header=header),
         ),
-        import_run.ImportRequest(
-            timeframe, feed=feed, creates_symbols=create_symbols, is_dry_run=dry_run
-        ),
+        import_run.request(timeframe, feed, create_symbols=create_symbols, dry_run=dry_run),
         rejects,
     )
 
@@ -145,17 +143,8 @@ def import_parquet(
     import_run.run_import(
         file,
         FileKind.PARQUET,
-        import_run.file_options(
-            timeframe,
-            assignments=assignments or (),
-            symbol=symbol,
-            feed=feed,
-            time_zone=time_zone,
-            time_format=time_format,
-        ),
-        import_run.ImportRequest(
-            timeframe, feed=feed, creates_symbols=create_symbols, is_dry_run=dry_run
-        ),
+        import_run.file_options(timeframe, assignments or (), symbol, feed, time_zone, time_format),
+        import_run.request(timeframe, feed, create_symbols=create_symbols, dry_run=dry_run),
         rejects,
     )
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -28,10 +29,10 @@ from marketdata.ingestion.file_import import FileImport, FileImporter, ImportReq
 from marketdata.providers.files.bar_file import BarFile
 from marketdata.providers.files.fields import FileKind
 from marketdata.providers.files.mapping import parse_assignments
-from marketdata.providers.files.options import FileOptions
+from marketdata.providers.files.options import CsvDialect, FileOptions
 from marketdata.providers.files.reject_file import open_reject_file
 
-__all__ = ["ImportRequest", "file_options", "run_import"]
+__all__ = ["CsvDialect", "file_options", "request", "run_import"]
 
 # What a shell reports of a command that Ctrl-C ended.
 _INTERRUPTED: Final = 130
@@ -39,28 +40,25 @@ _INTERRUPTED: Final = 130
 
 def file_options(
     timeframe: Timeframe,
-    *,
     assignments: Sequence[str],
     symbol: str | None,
     feed: str | None,
     time_zone: str,
     time_format: str | None,
-    decimal: str = ".",
-    delimiter: str | None = None,
-    has_header: bool = True,
+    dialect: CsvDialect = CsvDialect(),  # noqa: B008 -- frozen
 ) -> FileOptions:
     """Read the options of a command; see `FileOptions`."""
-    return FileOptions(
-        timeframe=timeframe,
-        assigned=parse_assignments(assignments),
-        symbol=symbol,
-        feed=feed,
-        time_zone=time_zone,
-        time_format=time_format,
-        decimal=decimal,
-        delimiter="\t" if delimiter == "\\t" else delimiter,
-        has_header=has_header,
-    )
+    if dialect.delimiter == "\\t":
+        dialect = replace(dialect, delimiter="\t")
+    assigned = parse_assignments(assignments)
+    return FileOptions(timeframe, assigned, symbol, feed, time_zone, time_format, dialect)
+
+
+def request(
+    timeframe: Timeframe, feed: str | None, *, create_symbols: bool, dry_run: bool
+) -> ImportRequest:
+    """Read what a command is to do; see `ImportRequest`."""
+    return ImportRequest(timeframe, feed, creates_symbols=create_symbols, is_dry_run=dry_run)
 
 
 def run_import(

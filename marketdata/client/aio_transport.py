@@ -18,9 +18,8 @@ from marketdata.errors import (
 
 # What gRPC says of a call that ended while a request was being sent.
 _FAILED_WRITE: Final = "Internal error from Core"
-# The service's status follows within milliseconds, or never: a second in all.
-_STATUS_POLLS: Final = 100
-_STATUS_POLL_SECONDS: Final = 0.01
+# Longer than a service on the other side of the world takes to refuse a call that it has heard of.
+_SETTLE_SECONDS: Final = 0.3
 
 
 class AioTransport:
@@ -108,9 +107,8 @@ class AioAnswers(Generic[Response_co]):
 class AioExchange(AioAnswers[Response_co], Generic[Request_contra, Response_co]):
     """A call of asyncio's channel whose requests go up while its responses come down.
 
-    Responses are read as soon as they come, by a task of its own. When a call ends while a request is
-    being sent, gRPC says INTERNAL until the service's status has arrived, and it arrives only behind
-    the last response that is read.
+    When a call ends while a request is being sent, gRPC loses the service's status and says INTERNAL.
+    Such a call counts as interrupted: another one, which sends less at a time, hears the status.
     """
 
     def __init__(self, call: Any) -> None:
@@ -125,6 +123,10 @@ class AioExchange(AioAnswers[Response_co], Generic[Request_contra, Response_co])
         if isinstance(response, ServiceError):
             raise response
         return response
+
+    async def settle(self) -> None:
+        """Wait a moment for a call that is refused before anything is sent."""
+        await asyncio.wait({self._reader}, timeout=_SETTLE_SECONDS)
 
     async def write(self, request: Request_contra) -> None:
         """Send a request, as soon as flow control lets it."""
@@ -147,22 +149,13 @@ class AioExchange(AioAnswers[Response_co], Generic[Request_contra, Response_co])
             while (response := await super().read()) is not None:
                 self._arrived.put_nowait(response)
             self._arrived.put_nowait(None)
-        except InternalError as error:
-            self._arrived.put_nowait(await self._true_error(error))
         except ServiceError as error:
-            self._arrived.put_nowait(error)
+            is_lost = isinstance(error, InternalError) and error.message == _FAILED_WRITE
+            self._arrived.put_nowait(_lost() if is_lost else error)
 
-    async def _true_error(self, error: InternalError) -> ServiceError:
-        if error.message != _FAILED_WRITE:
-            return error
-        for _ in range(_STATUS_POLLS):
-            if await self._call.details() != _FAILED_WRITE:
-                try:
-                    await super().read()
-                except ServiceError as true_error:
-                    return true_error
-            await asyncio.sleep(_STATUS_POLL_SECONDS)
-        return ServiceUnavailableError("the connection was lost; send the call again")
+
+def _lost() -> ServiceUnavailableError:
+    return ServiceUnavailableError("the call was cut off while it was sending; send it again")
 
 
 @contextmanager

@@ -100,6 +100,9 @@ class BlockingExchange(BlockingAnswers[Response_co], Generic[Request_contra, Res
         super().__init__(call)
         self._requests = requests
 
+    async def settle(self) -> None:
+        """Do nothing: this channel keeps the status of a call that ends while it sends."""
+
     async def write(self, request: Request_contra) -> None:
         """Hand a request to gRPC's thread."""
         self._requests.put(request)

@@ -29,6 +29,9 @@ class Answers(Protocol[Response_co]):
 class Exchange(Answers[Response_co], Protocol[Request_contra, Response_co]):
     """A call whose requests go up while its responses come down."""
 
+    async def settle(self) -> None:
+        """Give a call that is refused at once the time to be, before anything is sent."""
+
     async def write(self, request: Request_contra) -> None:
         """Send a request, as soon as flow control lets it.
 

@@ -109,7 +109,9 @@ class Upload:
         self._attempts = attempts
         self._on_progress = on_progress
         self._unanswered: deque[Batch] = deque()
-        self._is_exhausted = False
+        # How many of them went up on the connection of now, and how many may.
+        self._sent = 0
+        self._most_in_flight = _MOST_IN_FLIGHT
         self._source_error: ServiceError | None = None
         self._result = UploadResult()
 
@@ -127,16 +129,18 @@ class Upload:
             except ServiceError as error:
                 if error is self._source_error:
                     raise
+                # One at a time until one is answered: a refusal is then heard as what it is.
+                self._most_in_flight = 1
                 await self._transport.sleep(self._attempts.wait_before_next(error))
             else:
                 return self._result
 
     async def _attempt(self) -> None:
         exchange = self._transport.exchange(UPLOAD_BARS, self._attempts.seconds_left())
-        first = self._result.batches
+        first, self._sent = self._result.batches, 0
         try:
-            for batch in self._unanswered:
-                await exchange.write(batch.data)
+            if self._most_in_flight == 1:
+                await exchange.settle()
             while await self._fill(exchange):
                 self._count(await _answer_of(exchange), first)
             await exchange.end()
@@ -150,14 +154,15 @@ class Upload:
 
     async def _fill(self, exchange: Exchange[bytes, UploadBarsResponse]) -> bool:
         """Send batches while there is room; return whether an answer is due."""
-        while not self._is_exhausted and len(self._unanswered) < _MOST_IN_FLIGHT:
-            batch = await self._next_batch()
-            if batch is None:
-                self._is_exhausted = True
-            else:
+        while self._sent < self._most_in_flight:
+            if self._sent == len(self._unanswered):
+                batch = await self._next_batch()
+                if batch is None:
+                    break
                 self._unanswered.append(batch)
-                await exchange.write(batch.data)
-        return bool(self._unanswered)
+            await exchange.write(self._unanswered[self._sent].data)
+            self._sent += 1
+        return self._sent > 0
 
     async def _next_batch(self) -> Batch | None:
         try:
@@ -175,6 +180,8 @@ class Upload:
                 f"the service answered batch {answer.batch_number} instead of {so_far.batches - first}"
             )
         batch = self._unanswered.popleft()
+        self._sent -= 1
+        self._most_in_flight = _MOST_IN_FLIGHT
         self._attempts.brought_something()
         self._result = UploadResult(
             batches=so_far.batches + 1,
@@ -190,9 +197,10 @@ class Upload:
 
     def _locate(self, error: InvalidRequestError, first: int) -> None:
         """Say in the caller's numbers which batch it was: the service counts from its connection."""
-        number = int(error.metadata.get("batch_number", "0"))
-        if number < len(self._unanswered) + self._result.batches - first:
-            batch = self._unanswered[number - (self._result.batches - first)]
+        number = int(error.metadata.get("batch_number", "-1"))
+        position = number - (self._result.batches - first)
+        if 0 <= position < self._sent:
+            batch = self._unanswered[position]
             error.metadata["batch_number"] = str(first + number)
             error.metadata["frame_number"] = str(batch.frame_number)
             error.metadata["first_row"] = str(batch.rows[0])

@@ -242,7 +242,7 @@ def _without_symbols(block: BarBlock, unknown: frozenset[str]) -> BarBlock:
 
 
 def _without_feeds(block: BarBlock, unknown: frozenset[str], known: frozenset[str]) -> BarBlock:
-    description = f"is not known; the feeds are {', '.join(sorted(known))}"
+    description = f"is not known; the feeds are {', '.join(sorted(known))}; --feed sets one for all"
     names = block.frame.feeds
     block = _without(block, "feed", "UNKNOWN_FEED", description, names, unknown)
     feeds = {key: name for key, name in names.items() if name not in unknown}

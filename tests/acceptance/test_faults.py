@@ -28,7 +28,7 @@ FIRST_US: Final = 1_704_205_800_000_000
 # The failure of a stream is looked at here, not taken up again.
 ONCE: Final = RetryPolicy(most_attempts=1)
 # How soon the service answers again after its PostgreSQL was killed.
-RECOVERY_SECONDS: Final = 15.0
+RECOVERY_SECONDS: Final = 30.0
 
 
 class Writer:
@@ -95,13 +95,10 @@ def seqs(service: Service) -> list[int]:
     return [seq for (seq,) in rows]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_serve_given_signal_ends_in_order(
-    sample_folder: Path, start: Start, number: signal.Signals
-) -> None:
+def test_serve_given_ctrl_c_ends_in_order(sample_folder: Path, start: Start) -> None:
     """Exit code 0, PostgreSQL stopped cleanly, the folder free for the next one."""
     service = start(sample_folder)
-    assert service.stop(number) == 0
+    assert service.stop(signal.SIGINT) == 0
     assert not runs_postgres(sample_folder)
     assert not (service.pgdata / "postmaster.pid").exists()
     assert "Traceback" not in service.log()

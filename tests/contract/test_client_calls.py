@@ -1,7 +1,6 @@
 """Every call of the typed client against the real service, through both of its faces."""
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -12,55 +11,32 @@ import pytest
 from marketdata.client import (
     Adjustment,
     Bar,
-    BarFrame,
     BarOrder,
-    BarsDeleted,
     CorporateAction,
     CorporateActionKind,
     MarketDataClient,
     MatchKind,
     NewSymbol,
-    RejectedBars,
     SessionHours,
     SymbolOrder,
     SymbolStatus,
     SymbolValidity,
     SyncMarketDataClient,
     Timeframe,
-    UploadResult,
 )
 from marketdata.domain.time_range import to_unix_us
 from marketdata.errors import (
     BarNotFoundError,
     CallCancelledError,
-    InvalidRequestError,
-    SymbolAlreadyExistsError,
-    SymbolHasBarsError,
-    SymbolNotFoundError,
 )
 from marketdata.storage.embedded import ServerAddress
 from tests.contract.service import Service, serving
 from tests.contract.streams import held
+from tests.support.client_bars import OPEN, SESSIONS, frame_of, labels
 from tests.support.databases import Databases
 
-# Sessions of January 2024; New York opens at 14:30 UTC.
-SESSIONS: Final = [date(2024, 1, day) for day in (2, 3, 4, 5, 8, 9, 10, 11, 12)]
-OPEN: Final = datetime(2024, 1, 2, 14, 30, tzinfo=UTC)
 SPLIT: Final = CorporateAction(CorporateActionKind.SPLIT, date(2024, 1, 9), split_ratio=2.0)
 DIVIDEND: Final = CorporateAction(CorporateActionKind.CASH_DIVIDEND, date(2024, 1, 2), cash_amount=0.5)
-
-
-def frame_of(symbol: str, times: list[datetime], **columns: Any) -> BarFrame:
-    """Make good bars at these times, each with another price."""
-    close = 100.0 + np.arange(len(times))
-    good = {"open": close, "high": close + 1, "low": close - 1, "close": close, "volume": close * 10}
-    times_us = np.array([to_unix_us(time) for time in times], np.int64)
-    return BarFrame(symbols=(symbol,), time_us=times_us, **(good | columns))
-
-
-def labels(sessions: list[date]) -> list[datetime]:
-    """Make the times of daily bars."""
-    return [datetime(day.year, day.month, day.day, tzinfo=UTC) for day in sessions]
 
 
 @pytest.fixture(scope="module")
@@ -275,75 +251,6 @@ async def test_sync_client_given_every_read_answers_like_the_other(
     with SyncMarketDataClient(filled.address) as sync:
         for found in await asyncio.gather(*(asyncio.to_thread(reads) for _ in range(4))):
             assert found == expected
-
-
-async def test_sync_client_given_writes_does_them(service: Service) -> None:
-    """Create, change, upload, delete; errors are the tree's."""
-    progress: list[tuple[UploadResult, int]] = []
-
-    def writes() -> None:
-        own = threading.get_ident()
-        with SyncMarketDataClient(service.address) as sync:
-            sync.create_symbol(NewSymbol("FB"))
-            with pytest.raises(SymbolAlreadyExistsError):
-                sync.create_symbol(NewSymbol("FB"))
-            renamed = sync.update_symbol(
-                "FB", NewSymbol("META"), ["symbol"], effective_date=date(2022, 6, 9)
-            )
-            assert renamed.symbol == "META"
-            assert sync.get_symbol("FB") == renamed
-            good = frame_of("META", labels(SESSIONS[:3]))
-            assert sync.create_bars(good, "1d").accepted == 3
-            frames = iter([good, frame_of("META", labels(SESSIONS[3:5]))])
-            result = sync.upload_bars(
-                frames, "1d", on_progress=lambda r: progress.append((r, threading.get_ident()))
-            )
-            assert (result.batches, result.unchanged, result.accepted) == (2, 3, 2)
-            assert {thread for _, thread in progress} == {own}
-            with pytest.raises(SymbolHasBarsError):
-                sync.delete_symbol("META")
-            deleted = sync.delete_bars("META", "1d", SESSIONS[0], SESSIONS[1], reason="a test")
-            assert (type(deleted), deleted.deleted) == (BarsDeleted, 1)
-            assert deleted.seq > 0
-            assert sync.delete_symbol("META", force=True) == 4
-            with pytest.raises(SymbolNotFoundError):
-                sync.bars("META", "1d")
-
-    await asyncio.to_thread(writes)
-
-
-async def test_upload_bars_given_broken_bars_says_which_of_the_callers(service: Service) -> None:
-    """Good bars are stored; the others are counted by rule, with frame and row."""
-    times = labels(SESSIONS[:4])
-    high = np.array([200.0, 1.0, 200.0, 1.0])
-    broken = frame_of("AAPL", times, high=high)
-    async with MarketDataClient(service.address) as client:
-        await client.create_symbol(NewSymbol("AAPL"))
-        result = await client.upload_bars([frame_of("NOPE", times[:1]), broken], "1d")
-        stored = await client.bars("AAPL", "1d")
-    assert (result.accepted, result.rejected) == (2, 3)
-    unknown, not_highest = result.rejects
-    assert (unknown.rule, unknown.bars) == ("SYMBOL_NOT_FOUND", 1)
-    assert isinstance(not_highest, RejectedBars)
-    assert (not_highest.rule, not_highest.bars) == ("HIGH_NOT_HIGHEST", 2)
-    assert not_highest.samples == ((1, 1), (1, 3))
-    assert stored.time_us.tolist() == [broken.time_us[0], broken.time_us[2]]
-
-
-@pytest.mark.parametrize("attempt", range(20))
-async def test_upload_bars_given_refused_batch_raises_what_the_service_said(
-    service: Service, attempt: int
-) -> None:
-    """Also while further batches are being sent, when gRPC first says INTERNAL of the call."""
-    times = [OPEN + timedelta(minutes=number) for number in range(390)]
-    good = frame_of("AAPL", times)
-    async with MarketDataClient(service.address) as client:
-        await client.create_symbol(NewSymbol("AAPL"))
-        frames = [good] * (attempt % 3) + [frame_of("aapl", times)] + [good] * 8
-        with pytest.raises(InvalidRequestError) as caught:
-            await client.upload_bars(frames, "1m")
-    assert {v.reason for v in caught.value.violations} == {"MALFORMED_SYMBOL"}
-    assert caught.value.metadata["frame_number"] == str(attempt % 3)
 
 
 async def test_client_given_close_ends_calls_with_an_error_of_the_tree(

@@ -59,6 +59,13 @@ async def filled(databases: Databases) -> AsyncIterator[Service]:
     databases.drop(database)
 
 
+@pytest.fixture(scope="module")
+async def whole(filled: Service) -> dict[BarOrder, Bars]:
+    """Read everything without an interruption."""
+    async with MarketDataClient(filled.address) as client:
+        return {order: await read(client, order) for order in BarOrder}
+
+
 @pytest.fixture
 async def proxy(filled: Service) -> AsyncIterator[BreakingProxy]:
     """Give a proxy in front of the filled service."""
@@ -84,26 +91,24 @@ def assert_same(found: BarFrame, expected: BarFrame) -> None:
 @pytest.mark.parametrize("seed", range(25))
 @pytest.mark.parametrize("order", BarOrder)
 async def test_bars_given_connections_that_break_equal_the_whole_answer(
-    filled: Service, proxy: BreakingProxy, order: BarOrder, seed: int
+    whole: dict[BarOrder, Bars], proxy: BreakingProxy, order: BarOrder, seed: int
 ) -> None:
     """However often and wherever the connection breaks: no bar twice, none left out."""
-    async with MarketDataClient(filled.address) as client:
-        whole = await read(client, order)
     dice = random.Random(f"{order}{seed}")  # noqa: S311 -- the same breaks every time
     # The first break lies anywhere, the others within what is then left of the answer.
     cuts = [dice.randrange(ANSWER_BYTES // n) for n in range(1, dice.randint(2, 6))]
     proxy.cut_after(*cuts)
     async with MarketDataClient(proxy.address, retries=PATIENT) as client:
         found = await read(client, order)
-    assert len(whole) == len(SYMBOLS) * BARS
-    assert_same(found.frame, whole.frame)
+    assert len(found) == len(SYMBOLS) * BARS
+    assert_same(found.frame, whole[order].frame)
     assert proxy.connections > 1
-    assert found.applied.snapshot_seq == whole.applied.snapshot_seq
+    assert found.applied.snapshot_seq == whole[order].applied.snapshot_seq
     assert found.applied.snapshots == 1
 
 
 async def test_stream_bars_given_broken_connection_goes_on_behind_what_was_given_out(
-    filled: Service, proxy: BreakingProxy
+    whole: dict[BarOrder, Bars], proxy: BreakingProxy
 ) -> None:
     """Frames that the caller has stay; the rest follows them, read from a new snapshot."""
     proxy.cut_after(ANSWER_BYTES // 3, ANSWER_BYTES // 4)
@@ -113,9 +118,7 @@ async def test_stream_bars_given_broken_connection_goes_on_behind_what_was_given
         async for frame in stream:
             frames.append(frame)
             assert all(column.flags.owndata for column in (frame.time_us, frame.close))
-    async with MarketDataClient(filled.address) as client:
-        whole = await read(client, BarOrder.SYMBOL_TIME)
-    assert_same(merge_frames(frames), whole.frame)
+    assert_same(merge_frames(frames), whole[BarOrder.SYMBOL_TIME].frame)
     assert proxy.connections == 3
     assert stream.applied is not None
     assert stream.applied.snapshots == 1

@@ -185,3 +185,22 @@ async def test_bars_given_message_beyond_the_limit_fails_at_once(
         with pytest.raises(ResourceExhaustedError):
             await client.bars("AAPL", "1d")
     assert played.calls[STREAM] == 1
+
+
+async def test_clients_given_credentials_connect_with_them() -> None:
+    """What TLS will come in by, tried with gRPC's credentials of this machine."""
+    played = Backend()
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers(handlers_of(played))
+    port = server.add_secure_port("127.0.0.1:0", grpc.local_server_credentials())
+    await server.start()
+    address, credentials = f"127.0.0.1:{port}", grpc.local_channel_credentials()
+
+    def get() -> str:
+        with SyncMarketDataClient(address, credentials=credentials) as sync:
+            return sync.get_symbol("AAPL").symbol
+
+    async with MarketDataClient(address, credentials=credentials) as client:
+        assert (await client.get_symbol("AAPL")).symbol == "AAPL"
+    assert await asyncio.to_thread(get) == "AAPL"
+    await server.stop(0)

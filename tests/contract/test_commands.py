@@ -189,15 +189,12 @@ async def test_symbols_given_none_says_how_to_get_some(commands: Commands, servi
     assert "marketdata import sample" in found.err
 
 
-@pytest.mark.parametrize("arguments", [["bars", "AAPL"], ["symbols"]])
-async def test_reads_given_no_service_say_how_to_start_one(
-    commands: Commands, arguments: list[str]
-) -> None:
+async def test_symbols_given_no_service_says_how_to_start_one(commands: Commands) -> None:
     """Where nothing answers the command says so, and what to do, and fails."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         commands.use(MARKETDATA_PORT=bound.getsockname()[1])
-        found = await commands.run(*arguments)
+        found = await commands.run("symbols")
     assert (found.code, found.out) == (1, "")
     assert found.err.startswith("error: ")
     assert "scripts/serve" in found.err

@@ -214,8 +214,13 @@ async def test_query_given_no_free_connection_raises_database_unavailable(
     database: ServerAddress,
 ) -> None:
     """A call does not wait for ever; a closed pool says so at once."""
-    pools = Pools(lambda: database, PoolLimits(1, 0, 1, timeout_seconds=0.05))
+    pools = Pools(lambda: database, PoolLimits(1, 0, 1, timeout_seconds=0.2))
+
+    async def is_open() -> bool:
+        return pools.stats()["queries"]["pool_available"] == 1
+
     async with pools:
+        await until(is_open)
         async with pools.query():
             with pytest.raises(DatabaseUnavailableError):
                 async with pools.query():

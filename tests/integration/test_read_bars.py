@@ -151,10 +151,11 @@ async def test_snapshot_given_any_query_answers_as_the_oracle(
     ]
 
 
+@pytest.mark.usefixtures("oracle")
 @pytest.mark.parametrize("by_time", [False, True], ids=["by symbol", "by time"])
 @pytest.mark.parametrize("descending", [False, True], ids=["ascending", "descending"])
 async def test_snapshot_given_the_last_bar_received_goes_on_behind_it(
-    storage: Storage, oracle: BarOracle, *, by_time: bool, descending: bool
+    storage: Storage, *, by_time: bool, descending: bool
 ) -> None:
     """A stream that broke anywhere is resumed without a bar twice and without one left out."""
     query = replace(daily("A", "META", "BB", descending=descending, limit=9), by_time=by_time)

@@ -1,7 +1,7 @@
 """Files of bars for tests: made of text or rows, and read as an import reads them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,11 +13,12 @@ from marketdata.providers.files.bar_file import BarFile
 from marketdata.providers.files.blocks import BarBlock
 from marketdata.providers.files.fields import FileKind
 from marketdata.providers.files.mapping import parse_assignments
-from marketdata.providers.files.options import FileOptions
+from marketdata.providers.files.options import CsvDialect, FileOptions
 from tests.support.bars import Bar, bars_of
 
 # After every bar of the tests.
 NOW_US: Final = 1_900_000_000_000_000
+_DIALECT: Final = tuple(field.name for field in fields(CsvDialect))
 HEADER: Final = "Date,Open,High,Low,Close,Volume"
 
 
@@ -47,7 +48,8 @@ class ReadFile:
 
 def file_options(timeframe: str = "1d", *assignments: str, **options: Any) -> FileOptions:
     """Make options; the symbol of all rows is AAPL unless another is given, or None."""
-    chosen = {"symbol": "AAPL", **options}
+    dialect = {name: options.pop(name) for name in _DIALECT if name in options}
+    chosen = {"symbol": "AAPL", "dialect": CsvDialect(**dialect), **options}
     return FileOptions(Timeframe(timeframe), parse_assignments(assignments), **chosen)
 
 

@@ -40,8 +40,12 @@ class FakeUpload:
     failures: Iterator[ServiceError | None]
     sent: list[bytes] = field(default_factory=list)
     most_unanswered: int = 0
+    sent_unheard: int | None = None
     answered: int = 0
     has_ended: bool = False
+
+    async def settle(self) -> None:
+        """Refuse nothing."""
 
     async def write(self, request: bytes) -> None:
         """Take a batch."""
@@ -54,6 +58,8 @@ class FakeUpload:
 
     async def read(self) -> UploadBarsResponse | None:
         """Answer the first batch that has no answer."""
+        if self.sent_unheard is None:
+            self.sent_unheard = len(self.sent)
         failure = next(self.failures, None)
         if failure is not None:
             raise failure

@@ -238,6 +238,14 @@ def test_upload_bars_given_nothing_but_failures_gives_up() -> None:
     assert len(intake.uploads) == 3
 
 
+def test_upload_bars_given_interruption_sends_one_batch_until_it_is_answered() -> None:
+    """A connection that is refused while it sends does not hear why; one that waits does."""
+    intake = ScriptedIntake([(2, GONE)])
+    run(client_of(intake).upload_bars([frame_of(1, first=n) for n in range(9)], "1m"))
+    assert [upload.sent_unheard for upload in intake.uploads] == [4, 1]
+    assert intake.uploads[1].most_unanswered == 4
+
+
 def test_upload_bars_given_nothing_is_an_empty_result() -> None:
     """No frames, and frames without bars."""
     for frames in ([], [frame_of(0)]):

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
+from marketdata.errors import BarFileError
 from marketdata.providers.files.blocks import BarBlock
 from marketdata.providers.files.check import check_block
 from tests.support.bar_files import HEADER, NOW_US, read_csv, rows_of
@@ -108,6 +109,13 @@ def test_check_given_a_column_of_feeds_keeps_them(tmp_path: Path) -> None:
     assert read_csv(tmp_path, content).feeds == ("manual/upload", "sample/eod")
     assert [bar.feed for bar in read_csv(tmp_path, content).bars] == [1, 0]
     assert read_csv(tmp_path, content, feed="a/b").feeds == ("a/b",)
+
+
+def test_check_given_a_column_of_feeds_that_is_none_says_how_to_leave_it_out(tmp_path: Path) -> None:
+    """A file can have a column of that name with notes in it."""
+    rows = "".join(f"2024-01-02,10,12,9,11,1,note {n}\n" for n in range(1_001))
+    with pytest.raises(BarFileError, match="1001 different texts, such as 'note 999'.* --map feed="):
+        read_csv(tmp_path, f"{HEADER},feed\n{rows}")
 
 
 def bar(symbol: str, day: int, price: float, volume: float | None) -> Bar:

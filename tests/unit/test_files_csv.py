@@ -12,6 +12,7 @@ from marketdata.errors import BarFileError
 from marketdata.providers.files import csv_source
 from marketdata.providers.files.bar_file import BarFile
 from marketdata.providers.files.fields import FileKind
+from marketdata.providers.files.options import CsvDialect
 from tests.support.bar_files import HEADER, NOW_US, file_options, read_csv, read_file, rows_of
 from tests.support.bars import Bar
 
@@ -258,7 +259,7 @@ def test_lines_given_any_rows_are_those_on_which_they_begin(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_source, "_CHUNK_BYTES", chunk_bytes)
         patch.setattr(csv_source, "_ROWS_A_BLOCK", 7)
-        with csv_source.CsvSource(path, file_options()) as source:
+        with csv_source.CsvSource(path, CsvDialect()) as source:
             blocks = list(source.blocks({0, 2}))
     assert [line for block in blocks for line in block.lines.tolist()] == whole
     groups = [group for block in blocks for group in block.rejected]

@@ -59,7 +59,9 @@ def test_map_columns_given_further_headers_recognises_them(header: str, field: s
     assert found[field] == header
 
 
-@pytest.mark.parametrize("header", ["Adj Close", "Last", "ts_event", "Dividends", "", "close_time"])
+@pytest.mark.parametrize(
+    "header", ["Adj Close", "Last", "ts_event", "Dividends", "", "close_time", "n", "T", "v"]
+)
 def test_map_columns_given_a_header_that_could_mean_another_thing_leaves_it_out(header: str) -> None:
     """An adjusted close is no close: what is not certain is not used."""
     assert header not in mapped((header, "Date", *OHLC)).values()

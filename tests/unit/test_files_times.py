@@ -313,3 +313,14 @@ def test_read_given_text_like_iso_8601_reads_it_alike_fast_and_slow(text: str) -
     """A column of one form is cast as a whole; beside another form its texts are taken apart."""
     assert placed([text, "2024/01/02 14:30"])[0] == placed([text])[0]
     assert placed([text, "2024/01/02"], "1d")[0] == placed([text], "1d")[0]
+
+
+def test_read_given_numbers_beside_iso_8601_reads_both() -> None:
+    """A file that was put together from two vendors' files."""
+    cells = ["2024-01-02T14:30:00Z", "1704205860", "2024-01-02 14:32", "x"]
+    assert placed(cells) == [
+        "2024-01-02T14:30:00",
+        "2024-01-02T14:31:00",
+        "2024-01-02T14:32:00",
+        "NOT_A_TIME",
+    ]

@@ -51,7 +51,7 @@ class BarFile:
         self.kind = kind
         with ExitStack() as stack:
             self._source: CsvSource | ParquetSource = (
-                CsvSource(path, options) if kind is FileKind.CSV else ParquetSource(path)
+                CsvSource(path, options.dialect) if kind is FileKind.CSV else ParquetSource(path)
             )
             stack.enter_context(self._source)
             self.columns: ColumnMap = _mapped(path.name, self._source.headers, options)

@@ -75,11 +75,11 @@ def _broken_rules(frame: BarFrame, timeframe: Timeframe, now_us: int) -> Iterato
             yield broken.rule, broken.column, broken.description, broken.rows
     derived = np.flatnonzero(frame.flags & BarFlag.DERIVED)
     if len(derived):
-        problem = "marks a bar that was rolled up from finer ones; import those"
+        problem = "marks a bar that was rolled up from finer ones; import those (or --map flags=)"
         yield "DERIVED_BAR", BarColumn.FLAGS, problem, derived
     forming = np.flatnonzero((frame.flags & BarFlag.FINAL) == 0)
     if len(forming):
-        problem = "marks a bar that was still forming; import it once it is final"
+        problem = "marks a bar that was still forming; import it once final (or --map flags=)"
         yield "NOT_FINAL", BarColumn.FLAGS, problem, forming
 
 

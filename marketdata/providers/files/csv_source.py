@@ -18,7 +18,7 @@ from marketdata.providers.files.blocks import RawBlock, gathered
 from marketdata.providers.files.cells import shown_text
 from marketdata.providers.files.csv_head import HEAD_BYTES, CsvHead, read_head
 from marketdata.providers.files.lines import LineCounter, SkippedRow
-from marketdata.providers.files.options import FileOptions
+from marketdata.providers.files.options import CsvDialect
 from marketdata.providers.files.rejections import RejectedRows
 from marketdata.providers.files.utf8_stream import Utf8Stream
 
@@ -42,8 +42,8 @@ class CsvSource:
     ----------
     path : Path
         The file.
-    options : FileOptions
-        Delimiter and header.
+    dialect : CsvDialect
+        How it is written.
 
     Attributes
     ----------
@@ -61,19 +61,19 @@ class CsvSource:
     unit: Final = "bytes"
     line_name: Final = "line"
 
-    def __init__(self, path: Path, options: FileOptions) -> None:
+    def __init__(self, path: Path, dialect: CsvDialect) -> None:
         self._name = path.name
         self._skipped: deque[SkippedRow] = deque()
         with ExitStack() as stack, _explained(path.name):
             self._raw = stack.enter_context(pa.OSFile(str(path)))
             self.size: int = self._raw.size()
-            self._reader, blank_lines = self._open(path, options, stack)
+            self._reader, blank_lines = self._open(path, dialect, stack)
             names: list[str] = self._reader.schema.names
             self._stack = stack.pop_all()
-        self.headers = tuple(names if options.has_header else (f"#{i + 1}" for i in range(len(names))))
+        self.headers = tuple(names if dialect.has_header else (f"#{i + 1}" for i in range(len(names))))
         # Where there is no header the names are pyarrow's own.
         breaks = sum(name.count("\n") for name in names)
-        self._lines = LineCounter(blank_lines + 1 + options.has_header, breaks)
+        self._lines = LineCounter(blank_lines + 1 + dialect.has_header, breaks)
 
     def __enter__(self) -> Self:
         """Return the source; it is open already."""
@@ -109,31 +109,31 @@ class CsvSource:
             none = dict.fromkeys(wanted, pa.array([], pa.binary()))
             yield self._block(none, np.zeros(0, np.int64), is_last=True)
 
-    def _open(self, path: Path, options: FileOptions, stack: ExitStack) -> tuple[Any, int]:
+    def _open(self, path: Path, dialect: CsvDialect, stack: ExitStack) -> tuple[Any, int]:
         compression = _COMPRESSIONS.get(path.suffix.casefold())
         with pa.input_stream(str(path), compression=compression) as beginning:
             content = beginning.read(HEAD_BYTES)
-        head = read_head(content, options.decimal)
+        head = read_head(content, dialect.decimal)
         stream = self._raw
         if compression is not None:
             stream = stack.enter_context(pa.CompressedInputStream(self._raw, compression))
         if head.is_one_line:
             # pyarrow takes a header without a line end for no file at all.
             stream = pa.BufferReader(content + b"\n")
-        return stack.enter_context(self._open_reader(stream, head, options)), head.blank_lines
+        return stack.enter_context(self._open_reader(stream, head, dialect)), head.blank_lines
 
-    def _open_reader(self, stream: Any, head: CsvHead, options: FileOptions) -> Any:
+    def _open_reader(self, stream: Any, head: CsvHead, dialect: CsvDialect) -> Any:
         return pyarrow.csv.open_csv(
             pa.PythonFile(Utf8Stream(stream), mode="r"),
             read_options=pyarrow.csv.ReadOptions(
                 block_size=_CHUNK_BYTES,
                 skip_rows=head.blank_lines,
-                autogenerate_column_names=not options.has_header,
+                autogenerate_column_names=not dialect.has_header,
                 # Rows have numbers only where one thread reads them. It keeps far ahead of a database.
                 use_threads=False,
             ),
             parse_options=pyarrow.csv.ParseOptions(
-                delimiter=options.delimiter or head.delimiter,
+                delimiter=dialect.delimiter or head.delimiter,
                 newlines_in_values=True,
                 # An empty line would have no number: a row of empty cells is dropped later.
                 ignore_empty_lines=False,

@@ -1,7 +1,7 @@
 """Kinds of files, what their columns can hold, and the headers that are recognised."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from types import MappingProxyType
 from typing import Final
@@ -56,6 +56,7 @@ _ALIASES: Final[Mapping[FileField, str]] = MappingProxyType(
 _FIELD_OF: Final[Mapping[str, FileField]] = MappingProxyType(
     {alias: field for field, aliases in _ALIASES.items() for alias in aliases.split()}
 )
+_PRICE_LETTERS: Final = frozenset("ohlc")
 _LEADING_NUMBER: Final = re.compile(r"^\d+\.\s*")
 _PUNCTUATION: Final = re.compile(r"[^0-9a-z]")
 
@@ -65,6 +66,9 @@ def normal_header(header: str) -> str:
     return _PUNCTUATION.sub("", _LEADING_NUMBER.sub("", header.strip().casefold()))
 
 
-def recognise(header: str) -> FileField | None:
-    """Tell what a column with this header holds; None where that is not certain."""
-    return _FIELD_OF.get(normal_header(header))
+def recognise(headers: Sequence[str]) -> list[FileField | None]:
+    """Tell what columns with these headers hold; None where that is not certain."""
+    names = [normal_header(header) for header in headers]
+    # Alone, n can number the rows and t be a temperature; all of them together are Alpaca's names.
+    has_letters = _PRICE_LETTERS.issubset(names)
+    return [_FIELD_OF.get(name) if len(name) > 1 or has_letters else None for name in names]

@@ -145,8 +145,7 @@ def _recognise_others(
 ) -> None:
     taken = frozenset(positions.values())
     found: dict[FileField, list[int]] = {}
-    for i, header in enumerate(headers):
-        field = recognise(header)
+    for i, field in enumerate(recognise(headers)):
         if field is not None and i not in taken:
             found.setdefault(field, []).append(i)
     if any(field in assigned for field in _TIMES):

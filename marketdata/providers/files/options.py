@@ -17,6 +17,25 @@ _DECIMALS: Final = (".", ",")
 
 
 @dataclass(frozen=True, slots=True)
+class CsvDialect:
+    """How a CSV file is written.
+
+    Attributes
+    ----------
+    delimiter : str or None
+        One character between the cells; None: told from the first line.
+    decimal : str
+        ``.`` or ``,``: what parts the fraction of numbers. It holds for text in other files, too.
+    has_header : bool
+        Whether the first line names the columns.
+    """
+
+    delimiter: str | None = None
+    decimal: str = "."
+    has_header: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class FileOptions:
     """What is said of a file of bars.
 
@@ -34,12 +53,8 @@ class FileOptions:
         IANA name; where times without an offset are at home.
     time_format : str or None
         How times are written, see `TimeReader`.
-    decimal : str
-        ``.`` or ``,``: what parts the fraction of numbers in text.
-    delimiter : str or None
-        One character between the cells of a CSV file; None: told from its first line.
-    has_header : bool
-        Whether the first line of a CSV file names the columns.
+    dialect : CsvDialect
+        How a CSV file is written.
     """
 
     timeframe: Timeframe
@@ -48,9 +63,7 @@ class FileOptions:
     feed: str | None = None
     time_zone: str = UTC_NAME
     time_format: str | None = None
-    decimal: str = "."
-    delimiter: str | None = None
-    has_header: bool = True
+    dialect: CsvDialect = field(default_factory=CsvDialect)
 
 
 def check_options(options: FileOptions) -> None:
@@ -69,13 +82,17 @@ def check_options(options: FileOptions) -> None:
         )
     if options.symbol is not None and (problem := symbol_problem(options.symbol)):
         raise BarFileError(f"--symbol {options.symbol} {problem}")
-    if options.decimal not in _DECIMALS:
-        raise BarFileError(f"--decimal {options.decimal}: is . or ,")
-    if options.delimiter is not None and len(options.delimiter.encode()) != 1:
-        raise BarFileError(f"--delimiter {options.delimiter}: is one character, such as ; or a tab")
-    if options.delimiter == options.decimal:
-        raise BarFileError(f"--delimiter and --decimal are both {options.decimal}")
+    _check_dialect(options.dialect)
     _check_time_zone(options.time_zone)
+
+
+def _check_dialect(dialect: CsvDialect) -> None:
+    if dialect.decimal not in _DECIMALS:
+        raise BarFileError(f"--decimal {dialect.decimal}: is . or ,")
+    if dialect.delimiter is not None and len(dialect.delimiter.encode()) != 1:
+        raise BarFileError(f"--delimiter {dialect.delimiter}: is one character, such as ; or a tab")
+    if dialect.delimiter == dialect.decimal:
+        raise BarFileError(f"--delimiter and --decimal are both {dialect.decimal}")
 
 
 def _check_time_zone(time_zone: str) -> None:

@@ -90,7 +90,7 @@ class BlockParser:
         columns: dict[BarColumn, npt.NDArray[Any]] = {BarColumn.TIME: self._read_times(reading)}
         for field in _DECIMAL_FIELDS:
             if field in reading.cells:
-                values, bad = read_numbers(reading.cells[field], self._options.decimal)
+                values, bad = read_numbers(reading.cells[field], self._options.dialect.decimal)
                 reading.blame(field, "NOT_A_NUMBER", _NOT_A_NUMBER, bad)
                 columns[BarColumn(field.value)] = values
         if FileField.TRADE_COUNT in reading.cells:
