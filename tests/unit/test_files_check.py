@@ -114,7 +114,7 @@ def test_check_given_a_column_of_feeds_keeps_them(tmp_path: Path) -> None:
 def test_check_given_a_column_of_feeds_that_is_none_says_how_to_leave_it_out(tmp_path: Path) -> None:
     """A file can have a column of that name with notes in it."""
     rows = "".join(f"2024-01-02,10,12,9,11,1,note {n}\n" for n in range(1_001))
-    with pytest.raises(BarFileError, match="1001 different texts, such as 'note 999'.* --map feed="):
+    with pytest.raises(BarFileError, match=r"1001 different texts, such as 'note 999'.* --map feed="):
         read_csv(tmp_path, f"{HEADER},feed\n{rows}")
 
 
