@@ -17,9 +17,11 @@ from marketdata.storage.intake import IntakeResult
 from tests.support.bars import Bar, days, frame_of
 from tests.support.rows import changes, stored_bars
 from tests.support.storage import Storage
-from tests.support.symbols import create_symbols
+from tests.support.symbols import create_renamed, create_symbols
 
 DAY: Final = Timeframe.DAY_1
+RENAMED: Final = date(2022, 6, 9)
+RENAMED_US: Final = session_label_us(RENAMED)
 
 
 def frame_with_feeds(*bars: Bar, **feeds: str) -> BarFrame:
@@ -88,3 +90,25 @@ async def test_store_given_a_renamed_symbol_puts_each_bar_under_the_ticker_of_it
     for symbol in ("FB", "META"):
         page = await storage.reader.read_page(BarQuery((symbol,), Timeframe.DAY_1, everything), 10)
         assert page.frame.time_us.tolist() == [rename + n * day for n in (-2, -1, 0, 1)]
+
+
+async def test_store_given_bars_of_before_a_reuse_rejects_them(storage: Storage) -> None:
+    """They are another company's: counted by symbol, stored nowhere."""
+    await create_renamed(storage, [("FB", None, RENAMED), ("META", RENAMED, None)])
+    await create_renamed(storage, [("FB", date(2023, 7, 3), None)])
+    bars = [Bar("FB", RENAMED_US + days(day), feed=0) for day in (-1, 100, 500)]
+    bars.append(Bar("META", RENAMED_US - days(1), feed=0))
+    result = await storage.intake.store(frame_with_feeds(*bars, f0="sample/eod"), DAY)
+    assert (result.committed.accepted, result.rejected) == (2, {"FB": 2})
+    assert [bar.key for bar in await stored_bars(storage, DAY)] == [
+        ("FB", RENAMED_US - days(1)), ("FB", RENAMED_US + days(500)),
+    ]  # fmt: skip
+
+
+async def test_store_given_one_identity_under_two_names_refuses_all(storage: Storage) -> None:
+    """Two bars of one day would be one row: which was meant is not guessed."""
+    await create_renamed(storage, [("FB", None, RENAMED), ("META", RENAMED, None)])
+    bars = [Bar("FB", RENAMED_US, feed=0), Bar("META", RENAMED_US, feed=0)]
+    with pytest.raises(InvalidRequestError, match="FB and META name the same symbol"):
+        await storage.intake.store(frame_with_feeds(*bars, f0="sample/eod"), DAY)
+    assert await stored_bars(storage, DAY) == []
