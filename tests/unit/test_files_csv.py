@@ -264,3 +264,17 @@ def test_lines_given_any_rows_are_those_on_which_they_begin(
     assert [line for block in blocks for line in block.lines.tolist()] == whole
     groups = [group for block in blocks for group in block.rejected]
     assert sorted(line for group in groups for line in group.lines.tolist()) == other
+
+
+def test_position_given_a_reader_that_is_ahead_follows_the_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Progress is of the rows that were handed over, and ends with the size of the file."""
+    monkeypatch.setattr(csv_source, "_CHUNK_BYTES", 1_000)
+    monkeypatch.setattr(csv_source, "_ROWS_A_BLOCK", 1)
+    path = tmp_path / "bars.csv"
+    path.write_text(f"{HEADER}\n" + f"{ROW}\n" * 500, encoding="utf-8")
+    with BarFile(path, FileKind.CSV, file_options()) as file:
+        blocks = list(file.blocks(NOW_US))
+        assert [block.position for block in blocks[:3]] == [1_000, 2_000, 3_000]
+        assert blocks[-1].position == file.size

@@ -64,6 +64,9 @@ class CsvSource:
     def __init__(self, path: Path, dialect: CsvDialect) -> None:
         self._name = path.name
         self._skipped: deque[SkippedRow] = deque()
+        self._is_compressed = path.suffix.casefold() in _COMPRESSIONS
+        # Of the unpacked text, to a chunk: for progress.
+        self._read_bytes = 0
         with ExitStack() as stack, _explained(path.name):
             self._raw = stack.enter_context(pa.OSFile(str(path)))
             self.size: int = self._raw.size()
@@ -104,6 +107,7 @@ class CsvSource:
                 batch = next(self._reader, None)
             if batch is None:
                 break
+            self._read_bytes += _CHUNK_BYTES
             yield self._block({i: batch.column(i) for i in wanted}, _line_breaks(batch))
         if self._skipped:
             none = dict.fromkeys(wanted, pa.array([], pa.binary()))
@@ -159,7 +163,11 @@ class CsvSource:
         lines, skipped_lines = self._lines.place(breaks, known, is_last=is_last)
         taken = [self._skipped.popleft() for _ in skipped_lines]
         rejected = _rejected(taken, skipped_lines, len(self.headers))
-        return RawBlock(columns, lines, rejected, self._raw.tell())
+        return RawBlock(columns, lines, rejected, self._position())
+
+    def _position(self) -> int:
+        read_ahead: int = self._raw.tell()
+        return read_ahead if self._is_compressed else min(read_ahead, self._read_bytes)
 
 
 def _line_breaks(batch: Any) -> Int64Array:
