@@ -30,7 +30,7 @@ from marketdata.domain.bar_order import BarOrder
 from marketdata.domain.bars import BarColumn, BarFlag, BarFrame
 from marketdata.domain.calendar import SessionHours
 from marketdata.domain.corporate_action import CorporateAction, CorporateActionKind
-from marketdata.domain.coverage import GapReason
+from marketdata.domain.coverage import GapReason, SessionCounts
 from marketdata.domain.symbol import AssetClass, NewSymbol, Symbol, SymbolStatus
 from marketdata.domain.symbol_query import (
     MatchKind,
@@ -69,6 +69,7 @@ __all__ = [
     "NewSymbol",
     "RejectedBars",
     "RetryPolicy",
+    "SessionCounts",
     "SessionHours",
     "Symbol",
     "SymbolField",

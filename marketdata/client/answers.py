@@ -7,7 +7,7 @@ from datetime import date, datetime
 from marketdata.domain.adjustment import Adjustment
 from marketdata.domain.bar_order import BarOrder
 from marketdata.domain.calendar import SessionHours
-from marketdata.domain.coverage import GapReason
+from marketdata.domain.coverage import GapReason, SessionCounts
 from marketdata.domain.timeframe import Timeframe
 
 
@@ -233,6 +233,8 @@ class Coverage:
         Bars that are stored, and that the calendar lets expect.
     gaps : tuple of CoverageGap
         What is missing, ascending; all of it.
+    sessions : SessionCounts or None
+        What is there session by session, as columns; None unless it was asked for.
     """
 
     first: datetime | None
@@ -240,6 +242,7 @@ class Coverage:
     count: int
     expected_count: int
     gaps: tuple[CoverageGap, ...]
+    sessions: SessionCounts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+import numpy as np
 from bifrost.marketdata.v1 import bar_pb2, bars_service_pb2, timeframe_pb2
 
 from marketdata.client.answers import (
@@ -27,6 +28,7 @@ from marketdata.domain.adjustment import Adjustment
 from marketdata.domain.bar_order import BarOrder
 from marketdata.domain.bars import BarColumn
 from marketdata.domain.calendar import SessionHours
+from marketdata.domain.coverage import SessionCounts
 from marketdata.domain.timeframe import Timeframe
 from marketdata.wire.enums import (
     ADJUSTMENT_FROM_PROTO,
@@ -214,6 +216,12 @@ def from_gap(gap: bars_service_pb2.BarGap) -> CoverageGap:
         missing_count=gap.missing_count,
         reason=known(GAP_REASON_FROM_PROTO, gap.reason, "gap reason"),
     )
+
+
+def from_sessions(sessions: bars_service_pb2.SessionCounts) -> SessionCounts:
+    """Turn the columns of sessions into arrays."""
+    columns = (sessions.session_us, sessions.present_count, sessions.expected_count)
+    return SessionCounts(*(np.array(column, np.int64) for column in columns))
 
 
 def from_statistics(line: bars_service_pb2.TimeframeStatistics) -> TimeframeStatistics:

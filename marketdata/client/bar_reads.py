@@ -20,6 +20,7 @@ from marketdata.client.bar_messages import (
     from_gap,
     from_latest,
     from_page,
+    from_sessions,
     from_statistics,
     list_bars_request,
     ordered_columns,
@@ -246,6 +247,7 @@ class BarReads(Caller):
         start: Moment | None = None,
         end: Moment | None = None,
         *,
+        include_sessions: bool = False,
         timeout_seconds: float | None = None,
     ) -> Coverage:
         """Tell which bars of a symbol are there, and all that are missing by its calendar.
@@ -254,6 +256,8 @@ class BarReads(Caller):
         ----------
         start, end : datetime or date, optional
             Half-open ``[start, end)``. Default: from the first stored bar to behind the last one.
+        include_sessions : bool
+            Whether to count session by session as well.
         timeout_seconds : float, optional
             Deadline of each page of gaps.
 
@@ -268,10 +272,14 @@ class BarReads(Caller):
             start_time=encode_moment("start", start),
             end_time=encode_moment("end", end),
             page_size=_GAPS_PAGE_SIZE,
+            include_sessions=include_sessions,
         )
         gaps: list[CoverageGap] = []
+        sessions = None
         while True:
             page = await self._call(methods.GET_BAR_COVERAGE, request, timeout_seconds)
+            if page.HasField("sessions"):
+                sessions = from_sessions(page.sessions)
             gaps += (from_gap(gap) for gap in page.gaps)
             request.page_token = page.next_page_token
             if not request.page_token:
@@ -282,6 +290,7 @@ class BarReads(Caller):
             count=page.count,
             expected_count=page.expected_count,
             gaps=tuple(gaps),
+            sessions=sessions,
         )
 
     async def get_bar_statistics(

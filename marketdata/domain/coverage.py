@@ -58,6 +58,27 @@ class Gaps:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SessionCounts:
+    """Stored and expected bars of each session, as a heat map shows them.
+
+    Attributes
+    ----------
+    label_us : int64[s]
+        Session dates at 00:00:00 UTC, Unix microseconds, ascending.
+    present, expected : int64[s]
+        Bars of regular hours that are stored, and that could be.
+    """
+
+    label_us: Int64Array
+    present: Int64Array
+    expected: Int64Array
+
+    def __len__(self) -> int:
+        """How many sessions."""
+        return len(self.label_us)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class BarCoverage:
     """What is stored of one symbol and timeframe within a range.
 
@@ -76,6 +97,8 @@ class BarCoverage:
         `expected - present`.
     searched : TimeRange
         The part of the range that the calendar knows: nothing is said of the rest.
+    sessions : SessionCounts or None
+        The same session by session; None where nobody asked.
     """
 
     count: int
@@ -85,23 +108,7 @@ class BarCoverage:
     present: int
     gaps: Gaps
     searched: TimeRange
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SessionCounts:
-    """Stored and expected bars of each session, as a heat map shows them.
-
-    Attributes
-    ----------
-    label_us : int64[s]
-        Session dates at 00:00:00 UTC, Unix microseconds, ascending.
-    present, expected : int64[s]
-        Bars of regular hours that are stored, and that could be.
-    """
-
-    label_us: Int64Array
-    present: Int64Array
-    expected: Int64Array
+    sessions: SessionCounts | None = None
 
 
 def find_coverage(

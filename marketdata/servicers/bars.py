@@ -232,7 +232,12 @@ class BarsServicer(BarsServiceServicer):
         now_us = self._clock.now_us()
         asked = parse_get_bar_coverage(request, now_us)
         found = await self._coverage.read(
-            asked.symbol, asked.timeframe, asked.start_us, asked.end_us, now_us
+            asked.symbol,
+            asked.timeframe,
+            asked.start_us,
+            asked.end_us,
+            now_us,
+            with_sessions=asked.with_sessions,
         )
         return to_coverage_response(request, asked, found)
 

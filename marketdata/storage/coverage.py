@@ -8,8 +8,8 @@ import numpy as np
 
 from marketdata.domain.bar_query import BarQuery
 from marketdata.domain.bars import BarColumn, BarFrame, Int64Array
-from marketdata.domain.calendar import SessionHours
-from marketdata.domain.coverage import BarCoverage, find_coverage
+from marketdata.domain.calendar import SessionCalendar, SessionHours
+from marketdata.domain.coverage import BarCoverage, count_by_session, find_coverage
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.bar_reader import BarReader
@@ -40,6 +40,8 @@ class CoverageReader:
         start_us: int | None,
         end_us: int | None,
         now_us: int,
+        *,
+        with_sessions: bool = False,
     ) -> BarCoverage:
         """Compare what is stored of a symbol with what its calendar lets expect.
 
@@ -53,6 +55,8 @@ class CoverageReader:
             Half-open range, Unix microseconds; None: from the first, or past the last, stored bar.
         now_us : int
             Unix microseconds: bars that have not ended are not expected.
+        with_sessions : bool
+            Whether to count session by session as well.
 
         Raises
         ------
@@ -80,9 +84,8 @@ class CoverageReader:
         elif start_us is None or end_us is None:
             within = TimeRange(within.start_us, within.start_us)  # nothing says where it should begin
         calendar = calendars[found[symbol].calendar]
-        return await asyncio.to_thread(
-            find_coverage, time_us, timeframe, within, calendar, now_us=now_us
-        )
+        compare = _compare_sessions if with_sessions else find_coverage
+        return await asyncio.to_thread(compare, time_us, timeframe, within, calendar, now_us=now_us)
 
     async def _read_times(self, symbol: str, timeframe: Timeframe, within: TimeRange) -> Int64Array:
         query = BarQuery((symbol,), timeframe, within, columns=frozenset({BarColumn.TIME}))
@@ -93,6 +96,19 @@ class CoverageReader:
         ):
             times = [block async for block in blocks]
         return np.concatenate([np.empty(0, np.int64), *times])
+
+
+def _compare_sessions(
+    time_us: Int64Array,
+    timeframe: Timeframe,
+    within: TimeRange,
+    calendar: SessionCalendar,
+    *,
+    now_us: int,
+) -> BarCoverage:
+    found = find_coverage(time_us, timeframe, within, calendar, now_us=now_us)
+    sessions = count_by_session(time_us, timeframe, within, calendar, now_us=now_us)
+    return replace(found, sessions=sessions)
 
 
 def _times(frame: BarFrame) -> Int64Array:

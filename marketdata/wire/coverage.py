@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bifrost.marketdata.v1 import bars_service_pb2
 
-from marketdata.domain.coverage import BarCoverage
+from marketdata.domain.coverage import BarCoverage, SessionCounts
 from marketdata.domain.timeframe import Timeframe
 from marketdata.wire.bars_requests import check_symbol, page_position, parse_timeframe
 from marketdata.wire.page_token import encode_page_token, parse_page_size, parse_page_token
@@ -22,6 +22,8 @@ class CoverageRequest:
         As asked for; None where not set.
     behind_us : int or None
         Start of the last gap of the page before.
+    with_sessions : bool
+        Whether this page counts session by session: the first one, where that was asked for.
     """
 
     symbol: str
@@ -30,6 +32,7 @@ class CoverageRequest:
     end_us: int | None
     page_size: int
     behind_us: int | None
+    with_sessions: bool
 
 
 def parse_get_bar_coverage(
@@ -63,6 +66,7 @@ def parse_get_bar_coverage(
         end_us=None if end is None else within.end_us,
         page_size=page_size,
         behind_us=None if position is None else int.from_bytes(position[:8], "big", signed=True),
+        with_sessions=request.include_sessions and position is None,
     )
 
 
@@ -74,6 +78,8 @@ def to_coverage_response(
     if found.first_us is not None and found.last_us is not None:
         response.first_time.CopyFrom(to_timestamp(found.first_us))
         response.last_time.CopyFrom(to_timestamp(found.last_us))
+    if found.sessions is not None:
+        response.sessions.CopyFrom(_to_proto_sessions(found.sessions))
     gaps = found.gaps
     first = 0
     if asked.behind_us is not None:
@@ -90,3 +96,11 @@ def to_coverage_response(
         position = page_position(int(gaps.start_us[last - 1]))
         response.next_page_token = encode_page_token(request, position)
     return response
+
+
+def _to_proto_sessions(sessions: SessionCounts) -> bars_service_pb2.SessionCounts:
+    return bars_service_pb2.SessionCounts(
+        session_us=sessions.label_us.tolist(),
+        present_count=sessions.present.tolist(),
+        expected_count=sessions.expected.tolist(),
+    )

@@ -128,9 +128,9 @@ def test_public_names_given_package_are_these() -> None:
             "BarFrame", "BarOrder", "BarPage", "BarStream", "Bars", "BarsCreated", "BarsDeleted",
             "CorporateAction", "CorporateActionKind", "Coverage", "CoverageGap", "GapReason",
             "LatestBar", "MarketDataClient", "MatchKind", "NewSymbol", "RejectedBars", "RetryPolicy",
-            "SessionHours", "Symbol", "SymbolField", "SymbolMatch", "SymbolOrder", "SymbolStatus",
-            "SymbolValidity", "SymbolVerdict", "SyncBarStream", "SyncMarketDataClient", "Timeframe",
-            "TimeframeStatistics", "UnadjustedAction", "UploadResult",
+            "SessionCounts", "SessionHours", "Symbol", "SymbolField", "SymbolMatch", "SymbolOrder",
+            "SymbolStatus", "SymbolValidity", "SymbolVerdict", "SyncBarStream", "SyncMarketDataClient",
+            "Timeframe", "TimeframeStatistics", "UnadjustedAction", "UploadResult",
         }
     )  # fmt: skip
     assert all(hasattr(client, name) for name in client.__all__)
