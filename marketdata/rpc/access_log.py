@@ -3,49 +3,48 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
 import grpc
 
-from marketdata.rpc.behaviour import Call, CallInterceptor, Context
+from marketdata.rpc.behaviour import Behaviour, CallInterceptor, Context, Method
 
 log = logging.getLogger(__name__)
 
+_OK: Final = grpc.StatusCode.OK.name
+_CANCELLED: Final = grpc.StatusCode.CANCELLED.name
 _CODE_NAMES: Final = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
 class AccessLogInterceptor(CallInterceptor):
     """Logs method, code and duration of every call when it has ended."""
 
-    def around(self, call: Call, request: Any, context: Context) -> AbstractAsyncContextManager[Any]:  # noqa: ARG002
-        """Measure the call."""
-        return _logged(call, context)
+    def wrap(self, method: Method, inner: Behaviour) -> Behaviour:
+        """Measure the calls."""
 
+        async def logged(request: Any, context: Context) -> Any:
+            started = time.perf_counter()
+            code = _OK
+            try:
+                return await inner(request, context)
+            except asyncio.CancelledError:
+                code = _CANCELLED
+                raise
+            except grpc.aio.AbortError:
+                code = _code_name(context)
+                raise
+            finally:
+                log.info(
+                    "call",
+                    extra={
+                        "method": method.name,
+                        "code": code,
+                        "duration_ms": round((time.perf_counter() - started) * 1_000, 3),
+                        "peer": context.peer(),
+                    },
+                )
 
-@asynccontextmanager
-async def _logged(call: Call, context: Context) -> AsyncIterator[None]:
-    started = time.perf_counter()
-    code = grpc.StatusCode.OK.name
-    try:
-        yield
-    except asyncio.CancelledError:
-        code = grpc.StatusCode.CANCELLED.name
-        raise
-    except grpc.aio.AbortError:
-        code = _code_name(context)
-        raise
-    finally:
-        log.info(
-            "call",
-            extra={
-                "method": call.method,
-                "code": code,
-                "duration_ms": round((time.perf_counter() - started) * 1_000, 3),
-                "peer": context.peer(),
-            },
-        )
+        return logged
 
 
 def _code_name(context: Context) -> str:

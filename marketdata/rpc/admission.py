@@ -5,13 +5,11 @@ limit is refused at once, instead of queueing past its deadline.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from marketdata.errors import ResourceExhaustedError, ServerDrainingError
-from marketdata.rpc.behaviour import Call, CallInterceptor, Context
+from marketdata.rpc.behaviour import Behaviour, CallInterceptor, Context, Method
 
 # Health must answer while everything else is refused.
 _ALWAYS_ADMITTED: Final = "/grpc.health.v1."
@@ -50,11 +48,23 @@ class AdmissionInterceptor(CallInterceptor):
         self._watch_tasks: set[asyncio.Task[Any]] = set()
         self._is_draining = False
 
-    def around(self, call: Call, request: Any, context: Context) -> AbstractAsyncContextManager[Any]:  # noqa: ARG002
-        """Count the call while it runs."""
-        if call.method.startswith(_ALWAYS_ADMITTED):
-            return _tracked(self._watch_tasks)
-        return self._admitted(call)
+    def wrap(self, method: Method, inner: Behaviour) -> Behaviour:
+        """Count the calls while they run."""
+        if method.name.startswith(_ALWAYS_ADMITTED):
+            return self._watched(inner)
+
+        async def admitted(request: Any, context: Context) -> Any:
+            self._check(is_stream=method.is_stream)
+            task = _current_task()
+            self._running[method.is_stream] += 1
+            self._admitted_tasks.add(task)
+            try:
+                return await inner(request, context)
+            finally:
+                self._admitted_tasks.discard(task)
+                self._running[method.is_stream] -= 1
+
+        return admitted
 
     async def drain(self, seconds: float) -> None:
         """Refuse new calls, give running ones `seconds` to end, and end those that have not.
@@ -68,36 +78,35 @@ class AdmissionInterceptor(CallInterceptor):
         for task in self._admitted_tasks | self._watch_tasks:
             task.cancel()
 
-    @asynccontextmanager
-    async def _admitted(self, call: Call) -> AsyncIterator[None]:
+    def _watched(self, inner: Behaviour) -> Behaviour:
+        async def watched(request: Any, context: Context) -> Any:
+            task = _current_task()
+            self._watch_tasks.add(task)
+            try:
+                return await inner(request, context)
+            finally:
+                self._watch_tasks.discard(task)
+
+        return watched
+
+    def _check(self, *, is_stream: bool) -> None:
         if self._is_draining:
             raise ServerDrainingError(
                 "the server is stopping; send the call again, to another one or in a moment",
                 retry_after_seconds=_RETRY_AFTER_SECONDS,
             )
-        limit = self._limits[call.is_stream]
-        if self._running[call.is_stream] >= limit:
-            kind = "streams" if call.is_stream else "calls"
+        limit = self._limits[is_stream]
+        if self._running[is_stream] >= limit:
+            kind = "streams" if is_stream else "calls"
             raise ResourceExhaustedError(
                 f"the server runs {limit} {kind} already; send it again in a second",
                 metadata={"limit": str(limit)},
                 retry_after_seconds=_RETRY_AFTER_SECONDS,
             )
-        self._running[call.is_stream] += 1
-        try:
-            async with _tracked(self._admitted_tasks):
-                yield
-        finally:
-            self._running[call.is_stream] -= 1
 
 
-@asynccontextmanager
-async def _tracked(tasks: set[asyncio.Task[Any]]) -> AsyncIterator[None]:
+def _current_task() -> asyncio.Task[Any]:
     task = asyncio.current_task()
     if task is None:
         raise RuntimeError("a call runs outside of a task")
-    tasks.add(task)
-    try:
-        yield
-    finally:
-        tasks.discard(task)
+    return task

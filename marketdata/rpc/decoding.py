@@ -10,11 +10,10 @@ from __future__ import annotations  # gRPC's handler class is generic for type c
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
-import grpc
 from google.protobuf.message import DecodeError
 
 from marketdata.errors import MessageTooLargeError, UndecodableRequestError
-from marketdata.rpc.behaviour import Context, Continuation, Handler, behaviour_of, rebuild
+from marketdata.rpc.behaviour import Context, Handler, behaviour_of, rebuild
 
 # What the contract's largest request needs twice over: 5,000 bars of all columns are 0.5 MB.
 MOST_REQUEST_BYTES: Final = 4 * 1024 * 1024
@@ -27,30 +26,27 @@ BULK_METHODS: Final = frozenset({"/bifrost.marketdata.v1.BarsService/StreamBars"
 _OWN_METHODS: Final = "/bifrost."
 
 
-class DecodingInterceptor(grpc.aio.ServerInterceptor):
-    """Decodes requests inside the call and passes encoded answers of bulk methods through."""
+def decode_in_call(name: str, handler: Handler) -> Handler:
+    """Make the handler of one of our methods that decodes requests inside the call.
 
-    async def intercept_service(
-        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> Handler | None:
-        """Replace the (de)serializers of our methods; the generated registration stays untouched."""
-        handler = await continuation(handler_call_details)
-        method = handler_call_details.method
-        if handler is None or not method.startswith(_OWN_METHODS):
-            return handler
-        inner, decode = behaviour_of(handler), handler.request_deserializer or bytes
-        decoder = _decode_stream if handler.request_streaming else _decode
-        most_bytes = MOST_BATCH_BYTES if handler.request_streaming else MOST_REQUEST_BYTES
+    Bulk methods also have their encoded answers passed through. The generated registration stays
+    untouched; handlers of others' methods stay as they are.
+    """
+    if not name.startswith(_OWN_METHODS):
+        return handler
+    inner, decode = behaviour_of(handler), handler.request_deserializer or bytes
+    decoder = _decode_stream if handler.request_streaming else _decode
+    most_bytes = MOST_BATCH_BYTES if handler.request_streaming else MOST_REQUEST_BYTES
 
-        async def behaviour(data: Any, context: Context) -> Any:
-            return await inner(decoder(decode, most_bytes, data), context)
+    async def behaviour(data: Any, context: Context) -> Any:
+        return await inner(decoder(decode, most_bytes, data), context)
 
-        return rebuild(
-            handler,
-            behaviour,
-            request_deserializer=bytes,
-            response_serializer=_pass_bytes if method in BULK_METHODS else None,
-        )
+    return rebuild(
+        handler,
+        behaviour,
+        request_deserializer=bytes,
+        response_serializer=_pass_bytes if name in BULK_METHODS else None,
+    )
 
 
 async def _decode_stream(

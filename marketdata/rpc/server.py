@@ -20,7 +20,8 @@ from grpc_reflection.v1alpha import reflection
 from marketdata.errors import AddressInUseError
 from marketdata.rpc.access_log import AccessLogInterceptor
 from marketdata.rpc.admission import AdmissionInterceptor
-from marketdata.rpc.decoding import MOST_RECEIVED_BYTES, DecodingInterceptor
+from marketdata.rpc.behaviour import InterceptorChain
+from marketdata.rpc.decoding import MOST_RECEIVED_BYTES, decode_in_call
 from marketdata.rpc.error_mapping import ErrorInterceptor
 
 SERVICE_NAMES: Final = (
@@ -68,14 +69,9 @@ def build_server(
     with_reflection : bool
         Whether grpcurl may ask what there is to call.
     """
+    around_calls = [AccessLogInterceptor(), ErrorInterceptor(), admission]
     server = grpc.aio.server(
-        interceptors=[
-            AccessLogInterceptor(),
-            ErrorInterceptor(),
-            admission,
-            DecodingInterceptor(),
-        ],
-        options=_OPTIONS,
+        interceptors=[InterceptorChain(around_calls, decode_in_call)], options=_OPTIONS
     )
     add_SymbolServiceServicer_to_server(services.symbols, server)
     add_BarsServiceServicer_to_server(services.bars, server)

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import grpc
-from bifrost.marketdata.v1 import bar_pb2
 from bifrost.marketdata.v1 import bars_service_pb2 as messages
 from bifrost.marketdata.v1.bars_service_pb2_grpc import BarsServiceServicer
 
@@ -22,7 +21,7 @@ from marketdata.storage.bar_reader import BarReader, BarSnapshot
 from marketdata.storage.coverage import CoverageReader
 from marketdata.storage.deletion import BarDeleter
 from marketdata.storage.intake import BarIntake
-from marketdata.storage.latest import LatestBarReader, LatestBars
+from marketdata.storage.latest import LatestBarReader
 from marketdata.storage.statistics import StatisticsReader
 from marketdata.wire.bars_requests import page_position, parse_list_bars, parse_stream_bars
 from marketdata.wire.bars_responses import (
@@ -30,8 +29,8 @@ from marketdata.wire.bars_responses import (
     encode_stream_header,
     encode_stream_trailer,
     to_list_response,
-    to_proto_bar,
     to_proto_bars,
+    to_proto_row,
 )
 from marketdata.wire.bars_upkeep import (
     parse_delete_bars,
@@ -101,8 +100,8 @@ class BarsServicer(BarsServiceServicer):
     ) -> messages.GetLatestBarResponse:
         """Return the newest final bar; see the contract."""
         asked = parse_get_latest_bar(request)
-        latest = await self._latest.read_one(asked.symbols[0], asked.timeframe, self._clock.now_us())
-        return messages.GetLatestBarResponse(bar=_to_proto_latest(latest)[0])
+        bar = await self._latest.read_one(asked.symbols[0], asked.timeframe, self._clock.now_us())
+        return messages.GetLatestBarResponse(bar=to_proto_row(bar))
 
     async def BatchGetLatestBars(  # noqa: N802
         self,
@@ -112,7 +111,8 @@ class BarsServicer(BarsServiceServicer):
         """Return the newest final bars of many symbols; see the contract."""
         asked = parse_batch_get_latest_bars(request)
         latest = await self._latest.read_many(asked.symbols, asked.timeframe)
-        return to_batch_response(request.symbols, _to_proto_latest(latest), latest.without_bars)
+        bars = [to_proto_row(bar) for bar in latest.bars]
+        return to_batch_response(request.symbols, bars, latest.without_bars)
 
     async def ListBars(  # noqa: N802
         self,
@@ -263,15 +263,6 @@ class BarsServicer(BarsServiceServicer):
                 for line in found
             ]
         )
-
-
-def _to_proto_latest(latest: LatestBars) -> list[bar_pb2.Bar]:
-    return [
-        to_proto_bar(latest.frame, row, timeframe, currency)
-        for row, (timeframe, currency) in enumerate(
-            zip(latest.timeframes, latest.currencies, strict=True)
-        )
-    ]
 
 
 @dataclass(frozen=True, slots=True)

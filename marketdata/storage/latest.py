@@ -1,30 +1,33 @@
 """The newest bars of symbols: one statement over `bar_latest`, which every writer keeps."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from marketdata.domain.bar_query import BarQuery
-from marketdata.domain.bars import BarColumn, BarFlag, BarFrame, full_columns
+from marketdata.domain.bar_row import BarRow, bar_row
+from marketdata.domain.bars import BarFlag
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import BarNotFoundError
 from marketdata.storage.bar_reader import BarReader
-from marketdata.storage.pools import Pools
+from marketdata.storage.coalesce import Coalescer
+from marketdata.storage.pools import LOOKUP_LANES, Connection, Pools
 from marketdata.storage.symbols import unknown_symbol
 
 # A row a ticker of the identity and timeframe; one without bars where nothing is stored. By
-# symbol_validity_symbol, then the primary keys of market_symbol and bar_latest.
+# symbol_validity_symbol, then the primary keys of market_symbol and bar_latest. There are no more than
+# three timeframes: the LIMIT keeps the planner from reading the whole of bar_latest ahead, which it
+# would choose where the tables were small when it planned.
 _LATEST: Final = """
-    SELECT asked.symbol, identity.currency, latest.timeframe,
-           latest.time >= coalesce(validity.valid_from::timestamp AT TIME ZONE zone.name, '-infinity')
-           AND latest.time < coalesce(validity.valid_to::timestamp AT TIME ZONE zone.name, 'infinity'),
+    SELECT asked.symbol, latest.timeframe, identity.currency,
            (extract(epoch FROM latest.time) * 1000000)::bigint,
            latest.open, latest.high, latest.low, latest.close, latest.volume, latest.vwap,
-           latest.trade_count, latest.feed, latest.flags, latest.revision,
-           feed.provider || '/' || feed.feed
+           latest.trade_count, feed.provider || '/' || feed.feed, latest.flags, latest.revision,
+           latest.time >= coalesce(validity.valid_from::timestamp AT TIME ZONE zone.name, '-infinity')
+           AND latest.time < coalesce(validity.valid_to::timestamp AT TIME ZONE zone.name, 'infinity')
       FROM unnest(%(symbols)s::text[]) AS asked (symbol)
       CROSS JOIN LATERAL (
           SELECT symbol_id FROM symbol_validity AS holder
@@ -32,20 +35,31 @@ _LATEST: Final = """
            ORDER BY holder.valid_to DESC NULLS FIRST LIMIT 1) AS held
       JOIN market_symbol AS identity USING (symbol_id)
       JOIN symbol_validity AS validity USING (symbol_id)
-      LEFT JOIN bar_latest AS latest
-        ON latest.symbol = validity.symbol
-       AND latest.timeframe = ANY (%(timeframes)s)
+      LEFT JOIN LATERAL (
+          SELECT * FROM bar_latest AS stored
+           WHERE stored.symbol = validity.symbol AND stored.timeframe = ANY (%(timeframes)s)
+           LIMIT 3) AS latest ON true
       CROSS JOIN LATERAL (
           SELECT CASE WHEN latest.timeframe = '1d' THEN 'UTC' ELSE identity.time_zone END AS name
           ) AS zone
       LEFT JOIN market_feed AS feed ON feed.feed_id = latest.feed
 """
-_FINEST_FIRST: Final = {timeframe.value: rank for rank, timeframe in enumerate(Timeframe)}
-
+_FINEST_FIRST: Final = {timeframe: rank for rank, timeframe in enumerate(Timeframe)}
+_BY_LABEL: Final = {timeframe.value: timeframe for timeframe in Timeframe}
 _STORED: Final = tuple(timeframe for timeframe in Timeframe if timeframe.is_stored)
 _MOST_FORMING: Final = 1
 
-_Row = tuple[Any, ...]
+
+class _Candidate(NamedTuple):
+    """What one ticker of a symbol has stored of one timeframe.
+
+    `bar` is None where it has nothing; `is_own` tells whether the bar is of a time when the ticker
+    named this identity.
+    """
+
+    bar: BarRow | None
+    is_own: bool
+    currency: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +68,13 @@ class LatestBars:
 
     Attributes
     ----------
-    frame : BarFrame
-        One row a symbol that has a bar, in no particular order.
-    timeframes : tuple of Timeframe
-        What each row covers.
-    currencies : tuple of str
-        ISO 4217 code of each row's prices.
+    bars : tuple of BarRow
+        One a symbol that has a bar, in no particular order.
     without_bars : frozenset of str
         Known symbols that have no such bar. A symbol that is in neither is unknown.
     """
 
-    frame: BarFrame
-    timeframes: tuple[Timeframe, ...]
-    currencies: tuple[str, ...]
+    bars: tuple[BarRow, ...]
     without_bars: frozenset[str]
 
 
@@ -84,14 +92,18 @@ class LatestBarReader:
     def __init__(self, pools: Pools, reader: BarReader) -> None:
         self._pools = pools
         self._reader = reader
+        self._lookups = Coalescer(pools.lookup, _fetch_stored, LOOKUP_LANES)
 
     async def read_one(
         self,
         symbol: str,
         timeframe: Timeframe | None,
         now_us: int = Timeframe.DAY_1.latest_us,
-    ) -> LatestBars:
+    ) -> BarRow:
         """Read the newest final bar of a symbol; one derived from minutes where it is newer.
+
+        Calls that wait at the same time share a round trip to the database. Each sees what was
+        acknowledged before it was made.
 
         Parameters
         ----------
@@ -109,19 +121,20 @@ class LatestBarReader:
         DatabaseUnavailableError, QueryTimeoutError
             The database cannot answer now.
         """
-        if timeframe in (None, Timeframe.MINUTE_1):
-            latest = await self.read_many([symbol], timeframe)
-        else:
-            latest = await self._derive_one(symbol, timeframe, now_us)
-        if len(latest.frame):
-            return latest
-        if symbol not in latest.without_bars:
+        candidates = await self._lookups.get(symbol)
+        if not candidates:
             raise unknown_symbol(symbol)
-        what = f"{timeframe.value} bar" if timeframe else "bar"
-        raise BarNotFoundError(
-            f"no {what} of {symbol} is stored; CreateBars or an import stores some",
-            metadata={"symbol": symbol},
-        )
+        if timeframe in (None, Timeframe.MINUTE_1) or not _have_minutes(candidates):
+            newest = await self._newest(symbol, candidates, timeframe)
+        else:
+            newest = await self._derive(symbol, timeframe, now_us)
+        if newest is None:
+            what = f"{timeframe.value} bar" if timeframe else "bar"
+            raise BarNotFoundError(
+                f"no {what} of {symbol} is stored; CreateBars or an import stores some",
+                metadata={"symbol": symbol},
+            )
+        return newest
 
     async def read_many(self, symbols: Sequence[str], timeframe: Timeframe | None) -> LatestBars:
         """Read the newest final bars of symbols.
@@ -138,82 +151,71 @@ class LatestBarReader:
         DatabaseUnavailableError, QueryTimeoutError
             The database cannot answer now.
         """
-        rows = await self._fetch(symbols, [timeframe] if timeframe else list(_STORED))
-        return await self._newest(rows, timeframe)
-
-    async def _fetch(self, symbols: Sequence[str], timeframes: Sequence[Timeframe]) -> list[_Row]:
-        parameters = {"symbols": list(symbols), "timeframes": [t.value for t in timeframes]}
         async with self._pools.query() as connection:
-            cursor = await connection.execute(_LATEST, parameters, binary=True)
-            return await cursor.fetchall()
+            found = await _fetch(connection, symbols, [timeframe] if timeframe else _STORED)
+        newest = {
+            symbol: await self._newest(symbol, candidates, timeframe)
+            for symbol, candidates in found.items()
+            if candidates
+        }
+        return LatestBars(
+            bars=tuple(bar for bar in newest.values() if bar is not None),
+            without_bars=frozenset(symbol for symbol, bar in newest.items() if bar is None),
+        )
 
-    async def _newest(self, rows: Iterable[_Row], timeframe: Timeframe | None) -> LatestBars:
-        newest: dict[str, _Row | None] = {}
-        for symbol, candidates in _by_symbol(rows).items():
-            stored = [row for row in candidates if row[2] is not None]
-            if all(row[3] for row in stored):
-                newest[symbol] = min(stored, key=_preference, default=None)
-            else:
-                newest[symbol] = await self._read_from_tables(symbol, candidates[0][1], timeframe)
-        return _to_latest(newest)
+    async def _newest(
+        self, symbol: str, candidates: Sequence[_Candidate], timeframe: Timeframe | None
+    ) -> BarRow | None:
+        stored: list[BarRow] = []
+        for bar, is_own, currency in candidates:
+            if bar is not None and timeframe in (None, bar.timeframe):
+                if not is_own:
+                    return await self._read_from_tables(symbol, currency, timeframe)
+                stored.append(bar)
+        return min(stored, key=_preference, default=None)
 
-    async def _derive_one(self, symbol: str, timeframe: Timeframe, now_us: int) -> LatestBars:
-        rows = await self._fetch([symbol], [Timeframe.MINUTE_1, timeframe])
-        if not any(row[2] == Timeframe.MINUTE_1.value for row in rows):
-            return await self._newest(rows, timeframe)
+    async def _derive(self, symbol: str, timeframe: Timeframe, now_us: int) -> BarRow | None:
         everything = TimeRange(timeframe.earliest_us, now_us)
         query = BarQuery((symbol,), timeframe, everything, descending=True, now_us=now_us)
         # Behind a bar that is still forming stands one that is final.
         page = await self._reader.read_page(query, _MOST_FORMING + 1)
-        final = page.frame.take(np.flatnonzero(page.frame.flags & BarFlag.FINAL)[:1])
-        return LatestBars(
-            frame=final,
-            timeframes=(timeframe,) * len(final),
-            currencies=(page.resolved.currency,) * len(final),
-            without_bars=frozenset(() if len(final) else (symbol,)),
-        )
+        for row in np.flatnonzero(page.frame.flags & BarFlag.FINAL)[:1]:
+            return bar_row(page.frame, row, timeframe, page.resolved.currency)
+        return None
 
     async def _read_from_tables(
         self, symbol: str, currency: str, timeframe: Timeframe | None
-    ) -> _Row | None:
+    ) -> BarRow | None:
         for candidate in [timeframe] if timeframe else _STORED:
             everything = TimeRange(candidate.earliest_us, candidate.latest_us)
             query = BarQuery((symbol,), candidate, everything, descending=True)
             frame = (await self._reader.read_page(query, 1)).frame
             if len(frame):
-                values = [frame.column(column)[0] for column in BarColumn]
-                feed_name = frame.feeds[int(frame.feed[0])]
-                return (symbol, currency, candidate.value, True, *values, feed_name)
+                return bar_row(frame, 0, candidate, currency)
         return None
 
 
-def _by_symbol(rows: Iterable[_Row]) -> dict[str, list[_Row]]:
-    groups: dict[str, list[_Row]] = {}
-    for row in rows:
-        groups.setdefault(row[0], []).append(row)
-    return groups
+async def _fetch_stored(connection: Connection, symbols: Sequence[str]) -> dict[str, list[_Candidate]]:
+    # Of all timeframes: questions about different ones share a statement, and there are three.
+    return await _fetch(connection, symbols, _STORED)
 
 
-def _preference(row: _Row) -> tuple[int, int]:
-    return _FINEST_FIRST[row[2]], -row[4]
+async def _fetch(
+    connection: Connection, symbols: Sequence[str], timeframes: Sequence[Timeframe]
+) -> dict[str, list[_Candidate]]:
+    """Fetch what each symbol has; nothing for one that is unknown."""
+    parameters = {"symbols": list(symbols), "timeframes": [t.value for t in timeframes]}
+    cursor = await connection.execute(_LATEST, parameters, binary=True)
+    found: dict[str, list[_Candidate]] = {symbol: [] for symbol in symbols}
+    for symbol, label, *values, is_own in await cursor.fetchall():
+        bar = None if label is None else BarRow(symbol, _BY_LABEL[label], *values)
+        found[symbol].append(_Candidate(bar, is_own, values[0]))
+    return found
 
 
-def _to_latest(newest: dict[str, _Row | None]) -> LatestBars:
-    rows = [row for row in newest.values() if row is not None]
-    columns = zip(*(row[4:-1] for row in rows), strict=True) if rows else ()
-    given = {column: np.array(values) for column, values in zip(BarColumn, columns, strict=bool(rows))}
-    # Rows of `bar_latest` and of a page have keys of different dictionaries: only names agree.
-    feeds = {name: key for key, name in enumerate(dict.fromkeys(row[-1] for row in rows))}
-    given[BarColumn.FEED] = np.array([feeds[row[-1]] for row in rows], np.int16)
-    frame = BarFrame(
-        symbols=tuple(row[0] for row in rows),
-        symbol_index=np.arange(len(rows), dtype=np.int32),
-        feeds={key: name for name, key in feeds.items()},
-        **full_columns(len(rows), given),
-    )
-    return LatestBars(
-        frame=frame,
-        timeframes=tuple(Timeframe(row[2]) for row in rows),
-        currencies=tuple(row[1] for row in rows),
-        without_bars=frozenset(symbol for symbol, row in newest.items() if row is None),
-    )
+def _have_minutes(candidates: Sequence[_Candidate]) -> bool:
+    return any(bar is not None and bar.timeframe is Timeframe.MINUTE_1 for bar, _, _ in candidates)
+
+
+def _preference(bar: BarRow) -> tuple[int, int]:
+    return _FINEST_FIRST[bar.timeframe], -bar.time_us

@@ -1,14 +1,15 @@
 """Answers of BarsService that read: rows for people, and the parts of a stream."""
 
+import math
 from collections.abc import Iterable
 from datetime import date
 from typing import Final
 
-import numpy as np
 from bifrost.marketdata.v1 import bar_pb2, bars_service_pb2
 
 from marketdata.domain.adjustment import Adjustment
 from marketdata.domain.bar_query import BarQuery
+from marketdata.domain.bar_row import BarRow, bar_row
 from marketdata.domain.bars import MISSING_TRADE_COUNT, BarFlag, BarFrame
 from marketdata.domain.time_range import session_date
 from marketdata.domain.timeframe import Timeframe
@@ -22,6 +23,9 @@ from marketdata.wire.enums import (
 from marketdata.wire.protobuf_format import embed
 from marketdata.wire.times import to_timestamp
 
+# As plain numbers: an operation of an IntFlag makes an object.
+_FINAL: Final = int(BarFlag.FINAL)
+_DERIVED: Final = int(BarFlag.DERIVED)
 _BATCH_NUMBER: Final = bars_service_pb2.StreamBarsResponse.DESCRIPTOR.fields_by_name["batch"].number
 
 
@@ -30,33 +34,32 @@ def to_proto_bars(frame: BarFrame, timeframe: Timeframe, currency: str) -> list[
 
     It loops per bar: a page has 1,000 at the most, and is read by a person.
     """
-    return [to_proto_bar(frame, row, timeframe, currency) for row in range(len(frame))]
+    return [to_proto_row(bar_row(frame, row, timeframe, currency)) for row in range(len(frame))]
 
 
-def to_proto_bar(frame: BarFrame, row: int, timeframe: Timeframe, currency: str) -> bar_pb2.Bar:
-    """Turn one row of a frame into a message; all columns present."""
-    time_us, flags = int(frame.time_us[row]), int(frame.flags[row])
+def to_proto_row(row: BarRow) -> bar_pb2.Bar:
+    """Turn one bar into a message."""
     bar = bar_pb2.Bar(
-        symbol=frame.symbols[frame.symbol_index[row] if len(frame.symbol_index) else 0],
-        timeframe=TIMEFRAME_TO_PROTO[timeframe],
-        time=to_timestamp(time_us),
-        open=frame.open[row],
-        high=frame.high[row],
-        low=frame.low[row],
-        close=frame.close[row],
-        volume=frame.volume[row],
-        currency=currency,
-        feed=frame.feeds[int(frame.feed[row])],
-        is_final=bool(flags & BarFlag.FINAL),
-        revision=int(frame.revision[row]),
-        derived=bool(flags & BarFlag.DERIVED),
+        symbol=row.symbol,
+        timeframe=TIMEFRAME_TO_PROTO[row.timeframe],
+        time=to_timestamp(row.time_us),
+        open=row.open,
+        high=row.high,
+        low=row.low,
+        close=row.close,
+        volume=row.volume,
+        currency=row.currency,
+        feed=row.feed,
+        is_final=bool(row.flags & _FINAL),
+        revision=row.revision,
+        derived=bool(row.flags & _DERIVED),
     )
-    if timeframe is Timeframe.DAY_1:
-        bar.session_date = session_date(time_us).isoformat()
-    if not np.isnan(frame.vwap[row]):
-        bar.vwap = frame.vwap[row]
-    if frame.trade_count[row] != MISSING_TRADE_COUNT:
-        bar.trade_count = int(frame.trade_count[row])
+    if row.timeframe is Timeframe.DAY_1:
+        bar.session_date = session_date(row.time_us).isoformat()
+    if not math.isnan(row.vwap):
+        bar.vwap = row.vwap
+    if row.trade_count != MISSING_TRADE_COUNT:
+        bar.trade_count = row.trade_count
     return bar
 
 

@@ -198,7 +198,7 @@ async def test_query_given_no_server_raises_database_unavailable(database: Serve
     """Nothing listens: the call ends with the pool's timeout, or soon where that is known."""
     nowhere = replace(database, port=1)
     async with Pools(lambda: nowhere, PoolLimits(1, 0, 1, timeout_seconds=0.2)) as pools:
-        for borrow in (pools.query, pools.stream):
+        for borrow in (pools.query, pools.lookup, pools.stream):
             with pytest.raises(DatabaseUnavailableError):
                 async with borrow():
                     pytest.fail("there is no server")
@@ -299,7 +299,10 @@ async def test_pool_given_a_server_that_moved_follows_it(
 
 
 async def test_session_given_each_pool_has_its_settings(storage: Storage) -> None:
-    """Durable, in UTC, planned for the very bounds; streams read only, from one snapshot."""
+    """Durable, in UTC, planned for the very bounds; streams read only, from one snapshot.
+
+    Look-ups are planned once, and by indexes.
+    """
     names = [
         "synchronous_commit",
         "TimeZone",
@@ -314,6 +317,13 @@ async def test_session_given_each_pool_has_its_settings(storage: Storage) -> Non
     common = ["on", "UTC", "force_custom_plan", "off", "10s"]
     async with storage.pools.query() as connection:
         assert await shown(connection, names) == [*common, "30s", "30s", "1s", "marketdata-queries"]
+    async with storage.pools.lookup() as connection:
+        generic = ["on", "UTC", "force_generic_plan", "off", "10s", "30s", "30s", "1s"]
+        assert await shown(connection, names) == [*generic, "marketdata-lookups"]
+        assert (
+            await shown(connection, ["enable_seqscan", "enable_hashjoin", "enable_mergejoin"])
+            == ["off"] * 3
+        )
     async with storage.pools.stream() as connection:
         assert await shown(connection, names) == [*common, "15min", "30s", "1s", "marketdata-streams"]
         async with connection.transaction():

@@ -1,17 +1,22 @@
 """The newest bar of a symbol, whatever it was called and whoever had its name."""
 
+import asyncio
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
+import psycopg
 import pytest
 
-from marketdata.domain.bars import BarFrame
+from marketdata.domain.bar_row import BarRow
+from marketdata.domain.bars import BarColumn
 from marketdata.domain.time_range import session_label_us
 from marketdata.domain.timeframe import Timeframe
-from marketdata.errors import BarNotFoundError, SymbolNotFoundError
-from tests.support.bars import Bar, bars_of, days, frame_of, series
+from marketdata.errors import BarNotFoundError, DatabaseUnavailableError, SymbolNotFoundError
+from marketdata.storage import latest as latest_bars
+from tests.support.bars import Bar, bar_of, days, frame_of, series
 from tests.support.storage import Storage
 from tests.support.symbols import create_renamed, create_symbols
+from tests.support.waiting import until
 
 DAY: Final = Timeframe.DAY_1
 HOUR: Final = Timeframe.HOUR_1
@@ -28,17 +33,17 @@ async def store(storage: Storage, timeframe: Timeframe, *bars: Bar) -> None:
     await storage.writer.commit_bars(frame_of(bars), timeframe)
 
 
-def with_feed_ids(frame: BarFrame) -> list[Bar]:
-    """List the bars of an answer with the ids of their feeds: keys are each answer's own."""
-    return [bar._replace(feed=FEEDS.index(frame.feeds[bar.feed])) for bar in bars_of(frame)]
+def as_bar(row: BarRow) -> Bar:
+    """Turn a row into a bar, with the id of its feed."""
+    columns = (getattr(row, column.value) for column in BarColumn if column is not BarColumn.FEED)
+    *values, flags, revision = columns
+    return bar_of(row.symbol, *values, FEEDS.index(row.feed), flags, revision)
 
 
 async def latest(storage: Storage, symbol: str, timeframe: Timeframe | None) -> tuple[Bar, Timeframe]:
     """Read the newest bar of one symbol."""
-    answer = await storage.latest.read_one(symbol, timeframe)
-    (bar,) = with_feed_ids(answer.frame)
-    assert answer.without_bars == frozenset()
-    return bar, answer.timeframes[0]
+    row = await storage.latest.read_one(symbol, timeframe)
+    return as_bar(row), row.timeframe
 
 
 async def test_read_one_given_bars_returns_the_newest(storage: Storage) -> None:
@@ -48,9 +53,8 @@ async def test_read_one_given_bars_returns_the_newest(storage: Storage) -> None:
     await store(storage, DAY, *series("SAP", DAY, days(20_000), 2), newest._replace(close=10.0))
     await store(storage, DAY, newest)
     answer = await storage.latest.read_one("SAP", DAY)
-    assert with_feed_ids(answer.frame) == [newest._replace(revision=1)]
-    assert list(answer.frame.feeds.values()) == ["sample/eod"]
-    assert (answer.timeframes, answer.currencies) == ((DAY,), ("EUR",))
+    assert as_bar(answer) == newest._replace(revision=1)
+    assert (answer.timeframe, answer.currency, answer.feed) == (DAY, "EUR", "sample/eod")
 
 
 async def test_read_one_given_no_timeframe_takes_the_finest(storage: Storage) -> None:
@@ -128,9 +132,9 @@ async def test_read_many_given_symbols_tells_apart_unknown_and_empty(storage: St
     bars = [Bar("A", days(20_000), feed=2), Bar("B", days(20_005), volume=None)]
     await store(storage, DAY, *bars)
     answer = await storage.latest.read_many(["B", "NOPE", "EMPTY", "A"], DAY)
-    assert sorted(with_feed_ids(answer.frame)) == bars
+    assert sorted(map(as_bar, answer.bars)) == bars
     assert answer.without_bars == {"EMPTY"}
-    assert answer.timeframes == (DAY, DAY)
+    assert [bar.timeframe for bar in answer.bars] == [DAY, DAY]
 
 
 async def test_read_many_given_feeds_from_both_places_tells_them_apart(storage: Storage) -> None:
@@ -140,12 +144,94 @@ async def test_read_many_given_feeds_from_both_places_tells_them_apart(storage: 
     old, new = Bar("FB", RENAMED_US - days(1), feed=2), Bar("FB", REUSED_US, feed=1)
     await store(storage, DAY, old, new)
     answer = await storage.latest.read_many(["META", "FB"], DAY)
-    assert sorted(with_feed_ids(answer.frame)) == [new, old._replace(symbol="META")]
+    assert sorted(map(as_bar, answer.bars)) == [new, old._replace(symbol="META")]
 
 
 async def test_read_many_given_only_empty_symbols_has_no_rows(storage: Storage) -> None:
     """An empty answer is an answer."""
     await create_symbols(storage, "A")
     answer = await storage.latest.read_many(["A", "NOPE"], None)
-    assert len(answer.frame) == 0
+    assert answer.bars == ()
     assert answer.without_bars == {"A"}
+
+
+async def test_read_one_given_many_at_once_answers_each(storage: Storage) -> None:
+    """They share statements, whatever each asks for: an unknown symbol fails its own call only."""
+    await create_symbols(storage, "A", "B", "EMPTY")
+    day, minute = Bar("A", days(20_000)), Bar("B", days(20_001), feed=2)
+    await store(storage, DAY, day, day._replace(symbol="B"))
+    await store(storage, MINUTE, minute)
+    calls = [("A", None), ("NOPE", DAY), ("B", MINUTE), ("EMPTY", DAY), ("A", MINUTE), ("B", None)]
+    answers = await asyncio.gather(
+        *(storage.latest.read_one(*call) for call in calls), return_exceptions=True
+    )
+    assert storage.pools.stats()["lookups"]["requests_num"] == 1
+    rows = [as_bar(row) for row in answers if isinstance(row, BarRow)]
+    assert rows == [day, minute, minute]
+    assert [type(error) for error in answers if isinstance(error, Exception)] == [
+        SymbolNotFoundError,
+        BarNotFoundError,
+        BarNotFoundError,
+    ]
+
+
+async def test_read_one_given_a_write_acknowledged_before_sees_it(storage: Storage) -> None:
+    """However many others ask at the same time: an answer is never older than its question."""
+    await create_symbols(storage, "A")
+    await store(storage, DAY, Bar("A", days(20_000)))
+    is_over = asyncio.Event()
+
+    async def ask_on() -> None:
+        while not is_over.is_set():
+            await storage.latest.read_one("A", DAY)
+
+    others = [asyncio.create_task(ask_on()) for _ in range(4)]
+    try:
+        for number in range(20_001, 20_031):
+            await store(storage, DAY, Bar("A", days(number)))
+            assert (await storage.latest.read_one("A", DAY)).time_us == days(number)
+    finally:
+        is_over.set()
+        await asyncio.gather(*others)
+
+
+async def test_read_one_given_a_session_that_ends_under_it_raises_database_unavailable(
+    storage: Storage,
+) -> None:
+    """All that share the statement are told so; the next call has another connection."""
+    await create_symbols(storage, "A", "B")
+    await store(storage, DAY, Bar("A", days(20_000)), Bar("B", days(20_000)))
+    address = storage.address().connection_parameters()
+    async with await psycopg.AsyncConnection.connect(**address) as blocker:  # type: ignore[arg-type]
+        await blocker.execute("LOCK TABLE bar_latest IN ACCESS EXCLUSIVE MODE")
+        calls = [asyncio.create_task(storage.latest.read_one(symbol, DAY)) for symbol in "AB"]
+        await until(lambda: _has_ended_waiting(blocker))
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [DatabaseUnavailableError] * 2
+    assert await latest(storage, "A", DAY) == (Bar("A", days(20_000)), DAY)
+
+
+async def _has_ended_waiting(blocker: psycopg.AsyncConnection[Any]) -> bool:
+    cursor = await blocker.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return bool(await cursor.fetchall())
+
+
+async def test_read_one_given_tables_that_fill_up_goes_by_their_indexes(storage: Storage) -> None:
+    """Its plan is made once, for all values: even while the tables are empty no scan is in it."""
+    async with storage.pools.lookup() as connection:
+        names = (
+            b"PREPARE latest (text[], text[]) AS ",
+            b"EXPLAIN EXECUTE latest (ARRAY['A'], ARRAY['1d'])",
+        )
+        statement = latest_bars._LATEST.replace("%(symbols)s", "$1").replace("%(timeframes)s", "$2")
+        await connection.execute(names[0] + statement.encode(), prepare=False)
+        cursor = await connection.execute(names[1], prepare=False)
+        plan = "\n".join(str(row[0]) for row in await cursor.fetchall())
+        await connection.execute("DEALLOCATE latest")
+    assert "Function Scan on unnest asked" in plan
+    assert not [word for word in ("Seq Scan", "Hash", "Merge", "Bitmap") if word in plan], plan
+    assert "bar_latest_pkey" in plan
+    assert "symbol_validity_symbol" in plan
