@@ -167,14 +167,20 @@ class BarFrame:
         return replace(self, **picked)
 
     def sorted_by_symbol_time(self) -> Self:
-        """Return the same bars ordered by symbol text, then time; itself where they already are."""
+        """Return the same bars ordered by symbol text, then time, and `symbols` by text too.
+
+        Itself where they already are.
+        """
         order = np.argsort(np.array(self.symbols)) if self.symbols else np.empty(0, np.int64)
-        rank = np.empty(len(self.symbols), np.int64)
+        rank = np.empty(len(self.symbols), np.int32)
         rank[order] = np.arange(len(self.symbols))
         rows = np.lexsort((self.time_us, rank[self.row_symbol_index()]))
-        if np.array_equal(rows, np.arange(len(self))):
+        is_ordered = np.array_equal(rows, np.arange(len(self)))
+        if is_ordered and np.array_equal(order, rank):
             return self
-        return self.take(rows)
+        ordered = self if is_ordered else self.take(rows)
+        symbols = tuple(self.symbols[position] for position in order.tolist())
+        return replace(ordered, symbols=symbols, symbol_index=rank[ordered.row_symbol_index()])
 
     def with_used_symbols(self) -> Self:
         """Return the same bars with a dictionary of only the symbols that they have."""

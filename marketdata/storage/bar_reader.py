@@ -230,7 +230,7 @@ async def _copy_page(
     connection: Connection, query: BarQuery, facts: SnapshotFacts, count: int
 ) -> BarFrame:
     frames = [BarFrame.empty(query.symbols)]
-    for statement in bar_statements(query, facts.resolved, count):
+    for statement in bar_statements(query, facts.stored(query.timeframe), count):
         async with connection.cursor().copy(statement.text) as copy:
             data = b"".join([bytes(row) async for row in copy])
         frames.append(finish(decode(data, query, statement, facts), query, facts))

@@ -8,19 +8,15 @@ from psycopg import errors as pg
 
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.timeframe import Timeframe
-from marketdata.storage.commit_paths import (
-    CommitResult,
-    commit_arrays,
-    commit_direct,
-    commit_staged,
-)
+from marketdata.storage.commit_few import CommitResult, commit_few
+from marketdata.storage.commit_many import commit_many
 from marketdata.storage.partitions import PlainPartitions
 from marketdata.storage.pools import Pools
 
-__all__ = ["MOST_BARS_A_COMMIT", "MOST_UNSTAGED_BARS", "BarWriter", "CommitResult"]
+__all__ = ["FEW_BARS", "MOST_BARS_A_COMMIT", "BarWriter", "CommitResult"]
 
-# Up to here array parameters beat a staging table: COPY and ANALYZE cost about 2 ms whatever the size.
-MOST_UNSTAGED_BARS: Final = 5_000
+# Up to here two round trips beat the five of COPY (docs/benchmarks.md).
+FEW_BARS: Final = 500
 # One transaction's time under its locks, and its memory, stay bounded; callers send more in parts.
 MOST_BARS_A_COMMIT: Final = 250_000
 _ATTEMPTS: Final = 5
@@ -86,10 +82,8 @@ class BarWriter:
         await self._partitions.ensure(timeframe, frame.time_us)
         try:
             async with self._pools.query() as connection:
-                if len(frame) <= MOST_UNSTAGED_BARS:
-                    return await commit_arrays(connection, frame, timeframe)
-                direct = await commit_direct(connection, frame, timeframe)
-                return direct or await commit_staged(connection, frame, timeframe)
+                commit = commit_few if len(frame) <= FEW_BARS else commit_many
+                return await commit(connection, frame, timeframe)
         except pg.CheckViolation:
             # "No partition of relation found for row": one was dropped behind our back.
             self._partitions.forget()

@@ -1,12 +1,17 @@
 """The statements of the one write path, composed per table.
 
-`classify_and_write` is a single statement, so that the bars to write are joined with the stored ones
-once: it sorts every bar into new, different, same and outranked, writes new and different ones, keeps
-`bar_latest`, and answers with the counts and with the position and revision of each bar written. It
-must run after the stripes are locked, as a statement of its own, so that its snapshot holds what
-other writers committed before.
+Few bars: `classify_and_write` is a single statement, so that the bars to write are joined with the
+stored ones once: it sorts every bar into new, different, same and outranked, writes new and different
+ones, keeps `bar_latest`, and answers with the counts and with the position and revision of each bar
+written. It must run after the stripes are locked, as a statement of its own, so that its snapshot
+holds what other writers committed before.
 
-It relies on the primary key (symbol, time) of the bar table and on the time bounds that keep the join
+Many bars: what is stored in their ranges is read (`read_ranges`) and compared here, what is replaced is
+deleted (`delete_replaced`), and what is written goes in by COPY (`copy_bars`). COPY stores a row in a
+fifth of the time of INSERT ... ON CONFLICT, and reading and deleting take less than the rest
+(docs/benchmarks.md).
+
+All rely on the primary key (symbol, time) of the bar table and on the time bounds that keep the join
 within the partitions of the batch.
 """
 
@@ -14,23 +19,11 @@ from typing import Final
 
 from psycopg import sql
 
+from marketdata.domain.bars import BarColumn
 from marketdata.domain.timeframe import Timeframe
+from marketdata.storage.bar_rows import SQL_NAMES
 from marketdata.storage.bar_tables import bar_table
-
-STAGING_TABLE: Final = "bar_staging"
-
-# One temporary table a writer connection: creating it per transaction would bloat the catalog.
-CREATE_STAGING: Final = """
-    CREATE TEMPORARY TABLE IF NOT EXISTS bar_staging (
-        symbol text COLLATE "C" NOT NULL, ord integer NOT NULL, time timestamptz NOT NULL,
-        open float8 NOT NULL, high float8 NOT NULL, low float8 NOT NULL, close float8 NOT NULL,
-        volume float8 NOT NULL, vwap float8 NOT NULL, trade_count bigint NOT NULL,
-        feed smallint NOT NULL, flags smallint NOT NULL
-    ) ON COMMIT DELETE ROWS
-"""
-COPY_STAGING: Final = "COPY pg_temp.bar_staging FROM STDIN (FORMAT binary)"
-# Without statistics the join below is planned for a handful of rows.
-ANALYZE_STAGING: Final = "ANALYZE pg_temp.bar_staging"
+from marketdata.storage.column_values import column_values
 
 _FROM_ARRAYS: Final = sql.SQL("""
     SELECT symbol COLLATE "C" AS symbol, ord, time, open, high, low, close, volume, vwap,
@@ -39,19 +32,27 @@ _FROM_ARRAYS: Final = sql.SQL("""
                   %(volume)s, %(vwap)s, %(trade_count)s, %(feed)s, %(flags)s)
         AS batch (symbol, ord, time, open, high, low, close, volume, vwap, trade_count, feed, flags)
 """)
-_FROM_STAGING: Final = sql.SQL("SELECT * FROM pg_temp.bar_staging")
-
-_LATEST_COLUMNS: Final = sql.SQL("""symbol, timeframe, time, open, high, low, close, volume, vwap,
-        trade_count, feed, flags, revision, write_id""")
+# All of a newest bar but its key and where its ticker's bars begin.
+_LATEST_VALUES: Final = (
+    *("time", "open", "high", "low", "close", "volume", "vwap", "trade_count", "feed", "flags"),
+    *("revision", "write_id"),
+)
+_LATEST_COLUMNS: Final = sql.SQL("symbol, timeframe, first_time, {}").format(
+    sql.SQL(", ").join(map(sql.Identifier, _LATEST_VALUES))
+)
 _UPSERT_LATEST: Final = sql.SQL("""ON CONFLICT (symbol, timeframe) DO UPDATE SET
-        time = excluded.time, open = excluded.open, high = excluded.high, low = excluded.low,
-        close = excluded.close, volume = excluded.volume, vwap = excluded.vwap,
-        trade_count = excluded.trade_count, feed = excluded.feed, flags = excluded.flags,
-        revision = excluded.revision, write_id = excluded.write_id
-     WHERE bar_latest.time <= excluded.time""")
+        first_time = least(bar_latest.first_time, excluded.first_time), {values}
+     WHERE bar_latest.time <= excluded.time OR bar_latest.first_time > excluded.first_time""").format(
+    values=sql.SQL(", ").join(
+        sql.SQL(
+            "{0} = CASE WHEN bar_latest.time <= excluded.time THEN excluded.{0} ELSE bar_latest.{0} END"
+        ).format(sql.Identifier(value))
+        for value in _LATEST_VALUES
+    )
+)
 
 _CLASSIFY_AND_WRITE: Final = sql.SQL("""
-WITH batch AS MATERIALIZED ({source}),
+WITH batch AS MATERIALIZED ({arrays}),
 this AS MATERIALIZED (SELECT nextval('bar_write_id') AS write_id),
 classified AS MATERIALIZED (
     SELECT batch.*,
@@ -104,23 +105,47 @@ SELECT count(*) FILTER (WHERE class = 'new'),
 """)
 
 
+_COLUMNS: Final = sql.SQL(", ").join(sql.Identifier(SQL_NAMES[column]) for column in BarColumn)
 _COPY_BARS: Final = sql.SQL("""
     COPY {table} (symbol, time, open, high, low, close, volume, vwap, trade_count, feed, flags,
                   revision, write_id)
     FROM STDIN (FORMAT binary)
 """)
+# What a batch may meet: the ranks of the feeds, and since when until when its tickers have bars.
+BEFORE_WRITING: Final = """
+    SELECT nextval('bar_write_id'),
+           (SELECT array_agg(feed_id ORDER BY feed_id) FROM market_feed),
+           (SELECT array_agg(rank ORDER BY feed_id) FROM market_feed)
+"""
+STORED_RANGES: Final = """
+    SELECT symbol, (extract(epoch FROM first_time) * 1000000)::bigint,
+           (extract(epoch FROM time) * 1000000)::bigint
+      FROM bar_latest WHERE timeframe = %(timeframe)s AND symbol = ANY (%(symbols)s)
+"""
 # By the primary key, within the partitions of the batch.
-_FIND_OBSTACLE: Final = sql.SQL("""
-    SELECT 1 FROM {table}
-     WHERE symbol = ANY (%(symbols)s) AND time >= %(first)s AND time <= %(last)s
-    UNION ALL
-    SELECT 1 FROM unnest(%(feeds)s) AS batch (feed_id) LEFT JOIN market_feed USING (feed_id)
-     WHERE market_feed.feed_id IS NULL
-     LIMIT 1
+_READ_RANGES: Final = sql.SQL("""
+    SELECT {values}
+      FROM unnest(%(index)s, %(symbol)s, %(first_time)s, %(last_time)s)
+               AS asked (symbol_index, symbol, first_time, last_time)
+     CROSS JOIN LATERAL (
+        SELECT {columns} FROM {table}
+         WHERE symbol = asked.symbol COLLATE "C"
+           AND time >= asked.first_time AND time <= asked.last_time
+           AND time >= %(first)s AND time <= %(last)s) AS stored
+""")
+# Their replacements are copied in afterwards.
+_DELETE_REPLACED: Final = sql.SQL("""
+    DELETE FROM {table} AS stored
+     USING unnest(%(symbol)s, %(time)s) AS replaced (symbol, time)
+     WHERE stored.symbol = replaced.symbol COLLATE "C" AND stored.time = replaced.time
+       AND stored.symbol = ANY (%(symbols)s) AND stored.time >= %(first)s AND stored.time <= %(last)s
 """)
 _KEEP_LATEST: Final = sql.SQL("""
-WITH batch AS ({source}),
-latest AS (SELECT batch.*, 0 AS revision, %(write_id)s::bigint AS write_id FROM batch)
+WITH batch AS ({arrays}),
+latest AS (
+    SELECT batch.*, first_time, revision, %(write_id)s::bigint AS write_id
+      FROM batch JOIN unnest(%(ord)s, %(first_time)s, %(revision)s) AS kept (ord, first_time, revision)
+     USING (ord))
 INSERT INTO bar_latest ({columns}) SELECT {values} FROM latest {upsert}
 """)
 
@@ -130,43 +155,45 @@ def copy_bars(timeframe: Timeframe) -> sql.Composed:
     return _COPY_BARS.format(table=bar_table(timeframe))
 
 
-def find_obstacle(timeframe: Timeframe) -> sql.Composed:
-    """Compose the search for what forbids a direct COPY: a stored bar, or an unknown feed.
+def read_ranges(timeframe: Timeframe) -> sql.Composed:
+    """Compose the read of the stored bars in some ranges, all columns, in no order.
 
-    The bars are of some symbols between two times, both inclusive.
+    Answers one row of columns (`bar_rows.to_column_frame`), the position of the range's symbol first.
     """
-    return _FIND_OBSTACLE.format(table=bar_table(timeframe))
+    return _READ_RANGES.format(
+        values=column_values(BarColumn, many=True), columns=_COLUMNS, table=bar_table(timeframe)
+    )
+
+
+def delete_replaced(timeframe: Timeframe) -> sql.Composed:
+    """Compose the deletion of the bars that others will replace within the transaction."""
+    return _DELETE_REPLACED.format(table=bar_table(timeframe))
 
 
 def keep_latest(timeframe: Timeframe) -> sql.Composed:
-    """Compose the update of `bar_latest` from array parameters of one new bar a symbol."""
+    """Compose the update of `bar_latest` from array parameters of the newest bar of each symbol."""
     return _KEEP_LATEST.format(
-        source=_FROM_ARRAYS,
+        arrays=_FROM_ARRAYS,
         columns=_LATEST_COLUMNS,
-        values=_latest_values(timeframe),
+        values=_latest_values(timeframe, sql.SQL("first_time")),
         upsert=_UPSERT_LATEST,
     )
 
 
-def classify_and_write(timeframe: Timeframe, *, staged: bool) -> sql.Composed:
-    """Compose the statement for the table of `timeframe`.
-
-    Parameters
-    ----------
-    timeframe : Timeframe
-        Stored.
-    staged : bool
-        Whether the bars stand in the staging table or come as array parameters.
-    """
+def classify_and_write(timeframe: Timeframe) -> sql.Composed:
+    """Compose the statement for the table of `timeframe`; bars come as array parameters."""
     return _CLASSIFY_AND_WRITE.format(
-        source=_FROM_STAGING if staged else _FROM_ARRAYS,
+        arrays=_FROM_ARRAYS,
         table=bar_table(timeframe),
         latest_columns=_LATEST_COLUMNS,
-        latest_values=_latest_values(timeframe),
+        latest_values=_latest_values(timeframe, sql.SQL("min(time) OVER (PARTITION BY symbol)")),
         upsert_latest=_UPSERT_LATEST,
     )
 
 
-def _latest_values(timeframe: Timeframe) -> sql.Composed:
-    return sql.SQL("""symbol, {}, time, open, high, low, close, volume, vwap, trade_count, feed,
-           flags, revision, write_id""").format(sql.Literal(timeframe.value))
+def _latest_values(timeframe: Timeframe, first_time: sql.Composable) -> sql.Composed:
+    return sql.SQL("symbol, {}, {}, {}").format(
+        sql.Literal(timeframe.value),
+        first_time,
+        sql.SQL(", ").join(map(sql.Identifier, _LATEST_VALUES)),
+    )

@@ -117,6 +117,47 @@ def decode_rows(data: bytes, fields: Sequence[tuple[str, npt.DTypeLike]]) -> npt
     return rows
 
 
+def decode_columns(data: bytes, dtypes: Sequence[npt.DTypeLike]) -> list[npt.NDArray[Any]]:
+    """Look at a COPY of one row, whose every field holds all values of a column, without copying them.
+
+    Parameters
+    ----------
+    data : bytes
+        The row with the header before it; a trailer behind it is passed over. Without a row, or empty:
+        columns without a value.
+    dtypes : sequence of dtype
+        Of each column's values. Byte order is taken as big-endian.
+
+    Returns
+    -------
+    list of array, shape (n,)
+        Big-endian views of `data`. `native` makes a column of one.
+
+    Raises
+    ------
+    CopyFormatError
+        For bytes that are not one row of such fields, or columns of different lengths.
+    """
+    wanted = [np.dtype(dtype).newbyteorder(">") for dtype in dtypes]
+    position = len(COPY_HEADER) if data.startswith(COPY_HEADER) else 0
+    if data[position:] in (b"", COPY_TRAILER):
+        return [np.empty(0, dtype) for dtype in wanted]
+    if int.from_bytes(data[position : position + 2]) != len(wanted):
+        raise CopyFormatError(f"a row of other than {len(wanted)} fields")
+    position += 2
+    columns = []
+    for dtype in wanted:
+        size = int.from_bytes(data[position : position + 4], signed=True)
+        position += 4
+        if size < 0 or size % dtype.itemsize or position + size > len(data):
+            raise CopyFormatError(f"a field of {size} bytes does not hold values of {dtype.itemsize}")
+        columns.append(np.frombuffer(data, dtype, size // dtype.itemsize, position))
+        position += size
+    if len({len(column) for column in columns}) != 1 or data[position:] not in (b"", COPY_TRAILER):
+        raise CopyFormatError("the bytes are not one row of columns of one length")
+    return columns
+
+
 def native(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Copy a column of `decode_rows` into an aligned array of the machine's byte order."""
     return np.ascontiguousarray(column, column.dtype.newbyteorder("="))

@@ -1,7 +1,7 @@
-"""COPY TO STDOUT read in a thread, as fast as libpq gives it, and safe to abandon at any moment.
+"""COPY TO STDOUT read in a thread that also decodes it, and safe to abandon at any moment.
 
-psycopg's own iteration yields to the event loop per row; a thread that drains libpq's buffer reads two
-to three times as fast (docs/benchmarks.md). The price is a discipline: while the thread lives, nobody
+The server works on the next statement while this one's answer is decoded, adjusted and encoded for the
+wire, all of it away from the event loop. The price is a discipline: while the thread lives, nobody
 else may touch the connection. `CopyReader` keeps it: however `run` ends, the thread has ended, and the
 connection is idle within its transaction.
 """
@@ -11,11 +11,12 @@ import contextlib
 import select
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
+import psycopg
 from psycopg import errors as pg
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
@@ -25,10 +26,6 @@ from marketdata.storage.pools import Connection
 
 Block = TypeVar("Block")
 
-# The first block leaves early for latency; later ones are large enough that per-block costs vanish and
-# small enough (2 MB of COPY rows) to stay in cache and far below gRPC's message limit.
-FIRST_BLOCK_ROWS: Final = 2_048
-BLOCK_ROWS: Final = 16_384
 # How far the database may be ahead of a slow client.
 MOST_WAITING_BLOCKS: Final = 4
 # How soon the thread notices a stop while the server is silent.
@@ -43,15 +40,15 @@ class CopyStep(Generic[Block]):
     ----------
     statement : bytes
         ``COPY (...) TO STDOUT (FORMAT binary)``.
-    take : callable (bytes) -> Block or None
-        Called in the thread with whole rows; what it returns is handed out, but None is not.
-    is_whole : bool
-        Whether `take` wants all rows of the answer at once, instead of blocks of them.
+    take : callable (bytes) -> iterable of Block
+        Called in the thread with the whole answer; what it returns is handed out.
+    is_independent : bool
+        Whether the next step can be asked for before this one's answer was taken.
     """
 
     statement: bytes
-    take: Callable[[bytes], Block | None]
-    is_whole: bool = False
+    take: Callable[[bytes], Iterable[Block]]
+    is_independent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +115,9 @@ class CopyReader(Generic[Block]):
         self._queue = queue
         self._deadline = deadline
         self._stop = threading.Event()
-        self._failure: Exception | None = None
-        self._block_rows = FIRST_BLOCK_ROWS
 
     async def run(self, steps: Iterator[CopyStep[Block] | ReadyBlock[Block]]) -> None:
-        """Read all steps; `steps` is advanced in the thread, after the step before was taken.
+        """Read all steps; `steps` is advanced in the thread.
 
         Raises
         ------
@@ -156,60 +151,68 @@ class CopyReader(Generic[Block]):
             raise cancelled
 
     def _read(self, steps: Iterator[CopyStep[Block] | ReadyBlock[Block]]) -> None:
-        for step in steps:
-            if self._stop.is_set():
-                return
+        step = self._started(steps)
+        while step is not None:
             if isinstance(step, ReadyBlock):
                 self._give(step.block)
-            else:
-                self._read_one(step)
+                step = self._started(steps)
+                continue
+            data = self._receive()
+            following = self._started(steps) if step.is_independent else None
+            self._take(step, data, is_busy=isinstance(following, CopyStep))
+            step = following if step.is_independent else self._started(steps)
 
-    def _read_one(self, step: CopyStep[Block]) -> None:
+    def _started(
+        self, steps: Iterator[CopyStep[Block] | ReadyBlock[Block]]
+    ) -> CopyStep[Block] | ReadyBlock[Block] | None:
+        """Ask the server for the next step; None at the end, and after a stop."""
+        step = None if self._stop.is_set() else next(steps, None)
+        if isinstance(step, CopyStep):
+            pgconn = self._connection.pgconn
+            pgconn.send_query(step.statement)
+            poll = _poll(pgconn)
+            while pgconn.flush():
+                poll.poll(_POLL_MS)
+        return step
+
+    def _take(self, step: CopyStep[Block], data: bytes, *, is_busy: bool) -> None:
+        """Hand out what becomes of an answer; after a failure, or a stop, leave the connection idle."""
+        try:
+            for block in step.take(data):
+                if self._stop.is_set():
+                    break
+                self._give(block)
+        except Exception:
+            if is_busy:
+                self._connection.pgconn.get_cancel().cancel()
+                with contextlib.suppress(psycopg.Error):  # the cancelled statement's
+                    self._receive()
+            raise
+
+    def _receive(self) -> bytes:
+        """Receive the answer of the statement that was sent last."""
         pgconn = self._connection.pgconn
-        pgconn.send_query(step.statement)
-        result = self._await_result(pgconn)
-        if result is not None and result.status == ExecStatus.COPY_OUT:
-            self._read_rows(step, pgconn)
-            result = self._await_result(pgconn)
+        rows: list[bytes] = []
         failed = None
-        while result is not None:
-            if result.status == ExecStatus.FATAL_ERROR:
+        while (result := self._await_result(pgconn)) is not None:
+            if result.status == ExecStatus.COPY_OUT:
+                rows += self._rows(pgconn)
+            elif result.status == ExecStatus.FATAL_ERROR:
                 failed = pg.error_from_result(result)
-            result = self._await_result(pgconn)
-        if self._failure is not None:
-            raise self._failure
         if failed is not None:
             raise failed
+        return b"".join(rows)
 
-    def _read_rows(self, step: CopyStep[Block], pgconn: PGconn) -> None:
-        rows: list[bytes] = []
+    def _rows(self, pgconn: PGconn) -> Iterator[bytes]:
         poll = _poll(pgconn)
         while True:
             size, data = pgconn.get_copy_data(1)
             if size > 0:
-                rows.append(data)  # type: ignore[arg-type]
-                if len(rows) >= self._block_rows and not step.is_whole:
-                    self._take(step, rows)
-                    self._block_rows = BLOCK_ROWS
-            elif size == 0:
-                if poll.poll(_POLL_MS):
-                    pgconn.consume_input()
-            else:
-                self._take(step, rows)
+                yield data  # type: ignore[misc] # a memoryview of bytes
+            elif size < 0:
                 return
-
-    def _take(self, step: CopyStep[Block], rows: list[bytes]) -> None:
-        """Hand out a block; after a stop drop it, so that what is left drains at full speed."""
-        if (rows or step.is_whole) and not self._stop.is_set():
-            try:
-                block = step.take(b"".join(rows))
-                if block is not None:
-                    self._give(block)
-            except Exception as error:  # noqa: BLE001 -- raised again once the COPY has been drained
-                self._failure = error
-                self._stop.set()
-                self._connection.pgconn.get_cancel().cancel()
-        rows.clear()
+            elif poll.poll(_POLL_MS):
+                pgconn.consume_input()
 
     def _give(self, block: Block) -> None:
         if time.monotonic() > self._deadline or not self._queue.put(block, self._deadline):
@@ -220,8 +223,6 @@ class CopyReader(Generic[Block]):
 
     def _await_result(self, pgconn: PGconn) -> PGresult | None:
         poll = _poll(pgconn)
-        while pgconn.flush():
-            poll.poll(_POLL_MS)
         while pgconn.is_busy():
             if poll.poll(_POLL_MS):
                 pgconn.consume_input()

@@ -28,15 +28,15 @@ _FORGET_LATEST: Final = """
     DELETE FROM bar_latest
      WHERE symbol = %(symbol)s AND timeframe = %(timeframe)s
        AND time >= %(start)s AND time < %(end)s
-    RETURNING 1
+    RETURNING first_time
 """
-# Backwards along the primary key to the first bar that is left; the bound keeps it to the past.
+# Backwards along the primary key to the newest bar that is left.
 _KEEP_LATEST: Final = sql.SQL("""
-    INSERT INTO bar_latest (symbol, timeframe, time, open, high, low, close, volume, vwap,
+    INSERT INTO bar_latest (symbol, timeframe, first_time, time, open, high, low, close, volume, vwap,
                             trade_count, feed, flags, revision, write_id)
-    SELECT symbol, %(timeframe)s, time, open, high, low, close, volume, vwap, trade_count, feed,
-           flags, revision, write_id
-      FROM {table} WHERE symbol = %(symbol)s AND time >= %(earliest)s AND time < %(start)s
+    SELECT symbol, %(timeframe)s, %(first_time)s, time, open, high, low, close, volume, vwap,
+           trade_count, feed, flags, revision, write_id
+      FROM {table} WHERE symbol = %(symbol)s AND time >= %(first_time)s AND time < %(start)s
      ORDER BY time DESC LIMIT 1
 """)
 
@@ -128,10 +128,12 @@ async def delete_segment(connection: Connection, segment: TickerSegment, timefra
         "timeframe": timeframe.value,
         "start": from_unix_us(segment.range.start_us),
         "end": from_unix_us(segment.range.end_us),
-        "earliest": from_unix_us(timeframe.earliest_us),
     }
     table = bar_table(timeframe)
     deleted = (await connection.execute(_DELETE.format(table=table), parameters)).rowcount
-    if deleted and (await connection.execute(_FORGET_LATEST, parameters)).rowcount:
-        await connection.execute(_KEEP_LATEST.format(table=table), parameters)
+    if deleted:
+        forgotten = await (await connection.execute(_FORGET_LATEST, parameters)).fetchone()
+        if forgotten is not None:
+            kept = {**parameters, "first_time": forgotten[0]}
+            await connection.execute(_KEEP_LATEST.format(table=table), kept)
     return deleted

@@ -22,8 +22,8 @@ from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
 from marketdata.storage.copy_out import CopyStep, ReadyBlock
 from marketdata.storage.pools import Connection
-from marketdata.storage.read_sql import bar_statements
-from marketdata.storage.read_steps import Transform, decode, finish
+from marketdata.storage.read_sql import BarStatement, bar_statements
+from marketdata.storage.read_steps import Transform, decode, finish, in_blocks
 from marketdata.storage.snapshot_facts import SnapshotFacts
 
 Block = TypeVar("Block")
@@ -48,6 +48,7 @@ class DerivedSteps(Generic[Block]):
         self._facts = facts
         self._connection = connection
         self._transform = transform
+        self._held = query.range.intersect(_held_range(facts))
 
     def all(self) -> Iterator[CopyStep[Block] | ReadyBlock[Block]]:
         """Yield the steps in the order of the answer."""
@@ -115,7 +116,7 @@ class DerivedSteps(Generic[Block]):
         return readers[names.index(position.symbol) :]
 
     def _windows(self, days: int, *, newest_first: bool) -> Iterator[TimeRange]:
-        start, end = self._query.range.start_us, self._query.range.end_us
+        start, end = self._held.start_us, self._held.end_us
         width = min(days, _FIRST_WINDOW_DAYS) * MICROSECONDS_PER_DAY
         while start < end:
             if newest_first:
@@ -138,9 +139,9 @@ class DerivedSteps(Generic[Block]):
 
     def _blocks(self, frame: BarFrame) -> Iterator[ReadyBlock[Block]]:
         frame = self._only_behind(frame)
-        if len(frame):
-            frame = finish(frame, self._query, self._facts)
-            yield ReadyBlock(self._transform(_only_columns(frame, self._query.columns)))
+        for block in in_blocks(frame):
+            finished = finish(block, self._query, self._facts)
+            yield ReadyBlock(self._transform(_only_columns(finished, self._query.columns)))
 
     def _only_behind(self, frame: BarFrame) -> BarFrame:
         position = self._query.resume_after
@@ -189,8 +190,7 @@ class _SymbolReader(Generic[Block]):
 
     def window_steps(self, window: TimeRange) -> Iterator[CopyStep[Block]]:
         self._keep_window(window, BarFrame.empty((self.symbol.symbol,)))
-        tickers = {segment.ticker for segment in self.symbol.segments}
-        if tickers.isdisjoint(self._facts.have_minutes) or self._is_complete(window):
+        if self._is_complete(window):
             return
         minutes = replace(
             self._query,
@@ -213,12 +213,16 @@ class _SymbolReader(Generic[Block]):
         return bars
 
     def _read(self, query: BarQuery, keep: Callable[[BarFrame], None]) -> Iterator[CopyStep[Block]]:
-        for statement in bar_statements(query, [self.symbol]):
+        frames = [BarFrame.empty((self.symbol.symbol,))]
+        stored = self._facts.stored_of(self.symbol, query.timeframe)
+        for statement in bar_statements(query, [stored]):
 
-            def take(data: bytes, query: BarQuery = query) -> None:
-                keep(decode(data, query, statement, self._facts))  # noqa: B023 -- taken before the next
+            def take(data: bytes, statement: BarStatement = statement) -> Sequence[Block]:
+                frames.append(decode(data, query, statement, self._facts))
+                return ()
 
-            yield CopyStep(statement.text.as_bytes(self._connection), take, is_whole=True)
+            yield CopyStep(statement.text.as_bytes(self._connection), take)
+        keep(BarFrame.concatenate(frames[1:]) if frames[1:] else frames[0])
 
     def _keep_stored(self, frame: BarFrame) -> None:
         self._stored = frame
@@ -252,6 +256,14 @@ class _SymbolReader(Generic[Block]):
             rows = self._calendar.session_rows_in(window)
             return have >= int(rows.stop - rows.start)
         return have >= expected_hours(self._calendar, window, self._query.session)
+
+
+def _held_range(facts: SnapshotFacts) -> TimeRange:
+    """Tell between which times there can be bars: a label lies within a day of its minutes."""
+    held = facts.stored_ranges.values()
+    first = min((one.start_us for one in held), default=0)
+    last = max((one.end_us for one in held), default=0)
+    return TimeRange(first - MICROSECONDS_PER_DAY, last + MICROSECONDS_PER_DAY)
 
 
 def expected_hours(calendar: SessionCalendar, within: TimeRange, hours: SessionHours) -> int:

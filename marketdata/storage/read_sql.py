@@ -1,9 +1,11 @@
 """COPY statements that read stored bars, composed from literals: COPY takes no parameters.
 
+A statement answers one row of whole columns: see `column_values`.
+
 Every statement carries both bounds of time, so that the planner visits only their partitions. A long
-range of one symbol walks the primary key (symbol, time): ordered partitions, no sort, first row at
-once. Short ranges of many symbols share a statement, since one a symbol would cost a round trip each;
-an answer by time is cut into windows of time that share one each.
+range of one symbol is read window by window along the primary key (symbol, time), without a sort; a
+window is about as long as a block. Short ranges of many symbols share a statement, since one a symbol
+would cost a round trip each; an answer by time is cut into windows of time that share one each.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,14 +19,23 @@ from marketdata.domain.bars import BarColumn, BarFlag
 from marketdata.domain.calendar import SessionHours
 from marketdata.domain.symbol import ResolvedSymbol, TickerSegment
 from marketdata.domain.time_range import TimeRange, from_unix_us
-from marketdata.domain.timeframe import Timeframe
+from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
 from marketdata.storage.bar_rows import SQL_NAMES
 from marketdata.storage.bar_tables import bar_table
+from marketdata.storage.column_values import column_values
 
-# A shared statement sorts its rows before the first one leaves: so few that it is not felt.
+# The first window is short for latency; later ones are so long that what a statement costs vanishes.
+FIRST_WINDOW_BARS: Final = 2_048
+WINDOW_BARS: Final = 16_384
+# What a liquid stock has. A window of a market that never closes has up to four times as many bars.
+_BARS_A_DAY: Final = {Timeframe.MINUTE_1: 390, Timeframe.HOUR_1: 7, Timeframe.DAY_1: 1}
+# A shared statement sorts its rows: so few that it is not felt.
 _MOST_SORTED_BARS: Final = 16_384
 
-_COPY: Final = sql.SQL("COPY ({query}) TO STDOUT (FORMAT binary)")
+# No bar, no row. The values come in the order of the inner query: nothing between the two reorders.
+_COPY: Final = sql.SQL(
+    "COPY (SELECT {values} FROM ({query}) AS bar HAVING count(*) > 0) TO STDOUT (FORMAT binary)"
+)
 _SEGMENT: Final = sql.SQL("""
     SELECT {columns} FROM {table}
      WHERE symbol = {ticker} AND time >= {start} AND time < {end}{session}""")
@@ -72,7 +83,7 @@ class BarStatement:
     symbols : tuple of str
         Whose bars its rows are.
     many : bool
-        Whether each row begins with an index into `symbols`.
+        Whether the first column is an index into `symbols`.
     """
 
     text: sql.Composed
@@ -107,13 +118,51 @@ def _by_symbol(
     if resume is not None and resume.symbol in names:
         first, *resolved = resolved[names.index(resume.symbol) :]
         if _clip(first, query.range):
-            yield _single(query, first, count)
+            yield from _alone(query, first, count)
         query = replace(query, resume_after=None)
     for group in _groups(query, resolved):
         if len(group) == 1:
-            yield _single(query, group[0], count)
+            yield from _alone(query, group[0], count)
         else:
             yield _shared(query, [(s.symbol, _clip(s, query.range)[0]) for s in group])
+
+
+def _alone(query: BarQuery, symbol: ResolvedSymbol, count: int | None) -> Iterator[BarStatement]:
+    if query.limit is not None or count is not None:
+        yield _single(query, symbol, count)
+        return
+    segments = _clip(symbol, query.range)
+    held = TimeRange(segments[0].range.start_us, segments[-1].range.end_us)
+    if query.resume_after is not None:
+        held = held.intersect(_around(query.resume_after, held, descending=query.descending))
+    for window in _block_windows(held, query.timeframe, newest_first=query.descending):
+        within = replace(query, range=window)
+        if _clip(symbol, window):
+            yield _single(within, symbol, count)
+
+
+def _block_windows(held: TimeRange, timeframe: Timeframe, *, newest_first: bool) -> Iterator[TimeRange]:
+    """Cut a range at midnights, so that no partition is opened twice."""
+    start, end = held.start_us, held.end_us
+    bars = FIRST_WINDOW_BARS
+    while start < end:
+        width = bars // _BARS_A_DAY[timeframe] * MICROSECONDS_PER_DAY
+        if newest_first:
+            cut = max(start, -(-(end - width) // MICROSECONDS_PER_DAY) * MICROSECONDS_PER_DAY)
+            yield TimeRange(cut, end)
+            end = cut
+        else:
+            cut = min(end, (start + width) // MICROSECONDS_PER_DAY * MICROSECONDS_PER_DAY)
+            yield TimeRange(start, cut)
+            start = cut
+        bars = WINDOW_BARS
+
+
+def _around(position: BarPosition, held: TimeRange, *, descending: bool) -> TimeRange:
+    """Tell where the bars behind a position can be."""
+    if descending:
+        return TimeRange(min(held.start_us, position.time_us), position.time_us)
+    return TimeRange(position.time_us, max(held.end_us, position.time_us))
 
 
 def _groups(query: BarQuery, resolved: Sequence[ResolvedSymbol]) -> Iterator[list[ResolvedSymbol]]:
@@ -191,7 +240,7 @@ def _single(query: BarQuery, symbol: ResolvedSymbol, count: int | None) -> BarSt
     ordered = sql.SQL("{} ORDER BY time {} LIMIT {}").format(
         text, _direction(query), sql.Literal(count)
     )
-    return BarStatement(_COPY.format(query=ordered), (symbol.symbol,), many=False)
+    return BarStatement(_copy(query, ordered, many=False), (symbol.symbol,), many=False)
 
 
 def _shared(query: BarQuery, group: Sequence[_Placed]) -> BarStatement:
@@ -219,7 +268,12 @@ def _shared(query: BarQuery, group: Sequence[_Placed]) -> BarStatement:
         behind=_behind(query, query.resume_after, positions),
         order=sql.SQL(order).format(_direction(query)),
     )
-    return BarStatement(_COPY.format(query=text), symbols, many=True)
+    return BarStatement(_copy(query, text, many=True), symbols, many=True)
+
+
+def _copy(query: BarQuery, bars: sql.Composable, *, many: bool) -> sql.Composed:
+    values = column_values(query.columns | {BarColumn.TIME}, many=many)
+    return _COPY.format(values=values, query=bars)
 
 
 def _behind(query: BarQuery, position: BarPosition | None, positions: dict[str, int]) -> sql.Composable:

@@ -1,13 +1,15 @@
 """What a read must know before its first bar, all of one snapshot."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from marketdata.domain.adjustment import Adjustment
 from marketdata.domain.bar_query import BarQuery
 from marketdata.domain.calendar import SessionCalendar
 from marketdata.domain.feed import FeedCatalog
-from marketdata.domain.symbol import ResolvedSymbol
+from marketdata.domain.symbol import ResolvedSymbol, TickerSegment
+from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.adjustments import Adjustments, read_adjustments
 from marketdata.storage.calendars import load_calendars
@@ -16,9 +18,16 @@ from marketdata.storage.feeds import read_catalog
 from marketdata.storage.pools import Connection
 from marketdata.storage.symbols import resolve
 
-# Whether there is anything to derive from; by the primary key of bar_latest.
-_HAVE_MINUTES = """
-    SELECT symbol FROM bar_latest WHERE timeframe = '1m' AND symbol = ANY (%s)
+# Between which times a ticker has bars at all: nobody looks through partitions where it has none. By
+# symbol_validity_symbol and symbol_validity_symbol_id, then the primary key of bar_latest.
+_STORED_RANGES: Final = """
+    SELECT latest.symbol, latest.timeframe,
+           (extract(epoch FROM latest.first_time) * 1000000)::bigint,
+           (extract(epoch FROM latest.time) * 1000000)::bigint
+      FROM (SELECT DISTINCT own.symbol
+              FROM symbol_validity AS asked JOIN symbol_validity AS own USING (symbol_id)
+             WHERE asked.symbol = ANY (%s)) AS ticker
+      JOIN bar_latest AS latest ON latest.symbol = ticker.symbol AND latest.timeframe = ANY (%s)
 """
 
 
@@ -38,8 +47,9 @@ class SnapshotFacts:
         By symbol; empty where the read needs none.
     adjustments : Adjustments
         Empty for raw prices.
-    have_minutes : frozenset of str
-        Tickers with minutes, from which coarser bars can be derived.
+    stored_ranges : mapping of (str, Timeframe) to TimeRange
+        By ticker: it has no bar outside. Of the timeframe asked for, and of minutes where coarser bars
+        can be derived from them.
     """
 
     seq: int
@@ -47,26 +57,54 @@ class SnapshotFacts:
     feeds: FeedCatalog
     calendars: Mapping[str, SessionCalendar] = field(default_factory=dict)
     adjustments: Adjustments = field(default_factory=lambda: Adjustments({}, ()))
-    have_minutes: frozenset[str] = frozenset()
+    stored_ranges: Mapping[tuple[str, Timeframe], TimeRange] = field(default_factory=dict)
+
+    @property
+    def have_minutes(self) -> bool:
+        """Whether there are minutes, from which coarser bars can be derived."""
+        return any(timeframe is Timeframe.MINUTE_1 for _, timeframe in self.stored_ranges)
+
+    def stored(self, timeframe: Timeframe) -> list[ResolvedSymbol]:
+        """Tell where bars of `timeframe` can stand: `resolved`, cut to `stored_ranges`."""
+        return [self.stored_of(symbol, timeframe) for symbol in self.resolved]
+
+    def stored_of(self, symbol: ResolvedSymbol, timeframe: Timeframe) -> ResolvedSymbol:
+        """Cut the segments of one symbol to where bars of `timeframe` can stand."""
+        segments = []
+        for segment in symbol.segments:
+            stored = self.stored_ranges.get((segment.ticker, timeframe))
+            if stored is not None and not (within := segment.range.intersect(stored)).is_empty:
+                segments.append(TickerSegment(segment.ticker, within))
+        return replace(symbol, segments=tuple(segments))
 
 
 async def read_facts(connection: Connection, query: BarQuery) -> SnapshotFacts:
     """Read the facts of a query in the snapshot of the caller's connection."""
+    timeframes = [query.timeframe] if query.stored_only else [query.timeframe, Timeframe.MINUTE_1]
     async with connection.pipeline():
         seq, _ = await head(connection)
         found = await resolve(connection, query.symbols, query.timeframe)
         feeds = await read_catalog(connection)
+        stored_ranges = await _read_stored_ranges(connection, query.symbols, timeframes)
     resolved = tuple(found.values())
-    have_minutes: frozenset[str] = frozenset()
-    if query.timeframe is not Timeframe.MINUTE_1 and not query.stored_only:
-        tickers = [segment.ticker for symbol in resolved for segment in symbol.segments]
-        cursor = await connection.execute(_HAVE_MINUTES, [tickers])
-        have_minutes = frozenset(ticker for (ticker,) in await cursor.fetchall())
-    calendars: dict[str, SessionCalendar] = {}
-    if have_minutes or query.adjustment is not Adjustment.RAW:
-        by_name = await load_calendars(symbol.calendar for symbol in resolved)
-        calendars = {symbol.symbol: by_name[symbol.calendar] for symbol in resolved}
-    adjustments = Adjustments({}, ())
-    if query.adjustment is not Adjustment.RAW:
-        adjustments = await read_adjustments(connection, query, resolved, calendars)
-    return SnapshotFacts(seq, resolved, feeds, calendars, adjustments, have_minutes)
+    facts = SnapshotFacts(seq, resolved, feeds, stored_ranges=stored_ranges)
+    is_derived = facts.have_minutes and query.timeframe is not Timeframe.MINUTE_1
+    if not is_derived and query.adjustment is Adjustment.RAW:
+        return facts
+    by_name = await load_calendars(symbol.calendar for symbol in resolved)
+    calendars = {symbol.symbol: by_name[symbol.calendar] for symbol in resolved}
+    if query.adjustment is Adjustment.RAW:
+        return replace(facts, calendars=calendars)
+    adjustments = await read_adjustments(connection, query, resolved, calendars)
+    return replace(facts, calendars=calendars, adjustments=adjustments)
+
+
+async def _read_stored_ranges(
+    connection: Connection, symbols: Sequence[str], timeframes: Sequence[Timeframe]
+) -> dict[tuple[str, Timeframe], TimeRange]:
+    parameters = [list(symbols), [timeframe.value for timeframe in timeframes]]
+    cursor = await connection.execute(_STORED_RANGES, parameters)
+    return {
+        (ticker, Timeframe(label)): TimeRange(first_us, last_us + 1)
+        for ticker, label, first_us, last_us in await cursor.fetchall()
+    }

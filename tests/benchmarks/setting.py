@@ -41,11 +41,13 @@ _ENSURE: Final = """
           FROM unnest(%s::int8[]) AS start_us))
 """
 _KEEP_LATEST: Final = sql.SQL("""
-    INSERT INTO bar_latest (symbol, timeframe, time, open, high, low, close, volume, vwap,
+    INSERT INTO bar_latest (symbol, timeframe, first_time, time, open, high, low, close, volume, vwap,
                             trade_count, feed, flags, revision, write_id)
-    SELECT DISTINCT ON (symbol) symbol, %(timeframe)s, time, open, high, low, close, volume, vwap,
+    SELECT symbol, %(timeframe)s, bounds.first_time, time, open, high, low, close, volume, vwap,
            trade_count, feed, flags, revision, write_id
-      FROM {table} WHERE (symbol, time) IN (SELECT symbol, max(time) FROM {table} GROUP BY symbol)
+      FROM (SELECT symbol, min(time) AS first_time, max(time) AS time
+              FROM {table} GROUP BY symbol) AS bounds
+      JOIN {table} USING (symbol, time)
 """)
 
 

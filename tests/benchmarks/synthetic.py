@@ -11,7 +11,8 @@ import numpy.typing as npt
 from marketdata.domain.bars import BarFlag, BarFrame
 from marketdata.domain.time_range import TimeRange, to_unix_us
 from marketdata.domain.timeframe import Timeframe
-from marketdata.storage.copy_out import BLOCK_ROWS, FIRST_BLOCK_ROWS
+from marketdata.storage.read_sql import FIRST_WINDOW_BARS
+from marketdata.storage.read_steps import BLOCK_ROWS
 
 # Half a year of regular sessions: what one symbol's minutes of a request usually are.
 SESSIONS: Final = 126
@@ -61,7 +62,7 @@ def repeated(frame: BarFrame, count: int) -> BarFrame:
 
 def blocks_of(frame: BarFrame) -> list[BarFrame]:
     """Cut bars into blocks of the sizes that a stream from the database has."""
-    starts = [0, *range(FIRST_BLOCK_ROWS, len(frame), BLOCK_ROWS), len(frame)]
+    starts = [0, *range(FIRST_WINDOW_BARS, len(frame), BLOCK_ROWS), len(frame)]
     return [frame.take(np.arange(first, end)) for first, end in pairwise(starts)]
 
 

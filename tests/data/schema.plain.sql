@@ -187,6 +187,7 @@ CREATE TABLE public.bar_change (
     reason text DEFAULT ''::text NOT NULL,
     CONSTRAINT bar_change_kind_check CHECK ((kind = ANY (ARRAY['bars'::text, 'deleted'::text, 'retention'::text, 'action'::text, 'symbol'::text])))
 );
+ALTER TABLE ONLY public.bar_change ALTER COLUMN bars SET STORAGE EXTERNAL;
 
 --
 -- Name: COLUMN bar_change.bars; Type: COMMENT; Schema: public; Owner: -
@@ -213,8 +214,16 @@ CREATE TABLE public.bar_latest (
     flags smallint NOT NULL,
     revision integer NOT NULL,
     write_id bigint NOT NULL,
+    first_time timestamp with time zone NOT NULL,
+    CONSTRAINT bar_latest_check CHECK ((first_time <= "time")),
     CONSTRAINT bar_latest_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '1h'::text, '1d'::text])))
 );
+
+--
+-- Name: COLUMN bar_latest.first_time; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.bar_latest.first_time IS 'No bar of this ticker and timeframe is earlier.';
 
 --
 -- Name: bar_log_head; Type: TABLE; Schema: public; Owner: -

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.timeframe import Timeframe
-from marketdata.storage.commit import MOST_BARS_A_COMMIT, MOST_UNSTAGED_BARS, CommitResult
+from marketdata.storage.commit import FEW_BARS, MOST_BARS_A_COMMIT, CommitResult
 from tests.support.bar_oracle import BarOracle
 from tests.support.bars import MANUAL_FEED, SAMPLE_FEED, Bar, days, frame_of, key_order, series
 from tests.support.rows import TABLES, changes, fetch, latest_bars, stored_bars
@@ -97,18 +97,18 @@ async def write_state(storage: Storage) -> list[object]:
 
 
 async def test_commit_bars_given_both_paths_stores_the_same(storage: Storage) -> None:
-    """6,000 bars at once (staged) and in three parts (arrays) end in the same rows."""
+    """6,000 bars at once and in many small parts end in the same rows."""
     first = series("AAPL", DAY, days(0), 3_000) + series("MSFT", DAY, days(0), 3_000)
     again = [bar._replace(close=9.5) for bar in first[::2]] + first[1::2]
     for part in (first, again):
-        assert len(part) > MOST_UNSTAGED_BARS
+        assert len(part) > FEW_BARS
         await commit_all(storage, part)
-    staged = await stored_bars(storage, DAY), await latest_bars(storage, DAY)
+    at_once = await stored_bars(storage, DAY), await latest_bars(storage, DAY)
     await fetch(storage, "TRUNCATE market_stock_hist_bars_day_ts, bar_latest")
-    for start in range(0, 12_000, 2_000):
-        await commit_all(storage, (first + again)[start : start + 2_000])
-    assert staged == (await stored_bars(storage, DAY), await latest_bars(storage, DAY))
-    assert sum(bar.revision for bar in staged[0]) == 3_000
+    for start in range(0, 12_000, FEW_BARS):
+        await commit_all(storage, (first + again)[start : start + FEW_BARS])
+    assert at_once == (await stored_bars(storage, DAY), await latest_bars(storage, DAY))
+    assert sum(bar.revision for bar in at_once[0]) == 3_000
 
 
 async def test_commit_bars_given_each_column_changed_counts_a_revision(storage: Storage) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.timeframe import Timeframe
-from marketdata.storage import commit_paths
+from marketdata.storage import commit_few
 from marketdata.storage.change_log import committed_seq
 from marketdata.storage.commit import CommitResult
 from marketdata.storage.stripes import lock_stripes, stripes
@@ -94,16 +94,14 @@ class Writer:
             self.seqs.extend([seq] if seq else [])
 
     async def _transact(self, frame: BarFrame, outcome: str) -> int:
-        """Run the statements of `commit_arrays` with a pause while the stripes are held."""
+        """Run the statements of `commit_few` with a pause while the stripes are held."""
         rolls_back = outcome == "rolls back"
         await self._storage.partitions.ensure(DAY, frame.time_us)
         async with self._storage.pools.query() as connection:
             async with connection.transaction(force_rollback=rolls_back):
                 await connection.execute("SELECT set_config('tests.outcome', %s, true)", [outcome])
                 await lock_stripes(connection, frame.symbols, DAY)
-                _, write_id = await commit_paths._classify_and_write(
-                    connection, frame, DAY, commit_paths._array_parameters(frame)
-                )
+                _, write_id = await commit_few._classify_and_write(connection, frame, DAY)
                 await self._pause()
             return 0 if rolls_back else await committed_seq(connection, write_id)
 

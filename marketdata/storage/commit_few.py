@@ -1,0 +1,126 @@
+"""How one transaction stores few bars: sent as array parameters, classified by the server.
+
+As `commit_many` it ends so: the stripes are locked, the bars are written, `bar_latest` is kept, the
+change log has its entry, COMMIT gives the seq.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from marketdata.domain.bars import BarColumn, BarFrame
+from marketdata.domain.time_range import from_unix_us
+from marketdata.domain.timeframe import Timeframe
+from marketdata.storage import commit_sql
+from marketdata.storage.bar_rows import SQL_NAMES
+from marketdata.storage.change_log import (
+    Change,
+    ChangeKind,
+    append_change,
+    committed_seq,
+)
+from marketdata.storage.copy_codec import native
+from marketdata.storage.parameters import number_array, text_array, time_array
+from marketdata.storage.pools import Connection
+from marketdata.storage.stripes import lock_stripes
+
+_WRITTEN: Final = np.dtype([("ord", ">i4"), ("revision", ">i4")])
+
+
+@dataclass(frozen=True, slots=True)
+class CommitResult:
+    """What became of the bars of a commit; every bar is counted once.
+
+    Attributes
+    ----------
+    accepted, revised, unchanged, outranked : int
+        Stored for the first time; replaced; stored already as they are; left out because a
+        higher-ranked feed's bar stands in their place.
+    seq : int
+        Position in the change log; 0 where nothing changed.
+    """
+
+    accepted: int = 0
+    revised: int = 0
+    unchanged: int = 0
+    outranked: int = 0
+    seq: int = 0
+
+    @property
+    def changes(self) -> int:
+        """How many bars were written."""
+        return self.accepted + self.revised
+
+
+async def commit_few(connection: Connection, frame: BarFrame, timeframe: Timeframe) -> CommitResult:
+    """Store few bars, sent as array parameters.
+
+    Two round trips: up to the classification, and from the change log to the seq.
+
+    Parameters
+    ----------
+    frame : BarFrame
+        Sorted by symbol and time, without duplicates; all columns.
+    """
+    async with connection.pipeline():
+        async with connection.transaction():
+            await lock_stripes(connection, frame.symbols, timeframe)
+            result, write_id = await _classify_and_write(connection, frame, timeframe)
+        seq = await committed_seq(connection, write_id) if result.changes else 0
+    return replace(result, seq=seq)
+
+
+async def _classify_and_write(
+    connection: Connection, frame: BarFrame, timeframe: Timeframe
+) -> tuple[CommitResult, int]:
+    first, last = frame.time_bounds()
+    cursor = await connection.execute(
+        commit_sql.classify_and_write(timeframe),
+        {**array_parameters(frame), "first": from_unix_us(first), "last": from_unix_us(last)},
+        binary=True,
+    )
+    row = await cursor.fetchone()
+    assert row is not None  # noqa: S101 -- an aggregate without GROUP BY has one row
+    if sum(row[:4]) != len(frame):
+        # The join with the feeds would drop their bars without a word.
+        raise ValueError("a bar of a feed that market_feed does not have")
+    result = CommitResult(accepted=row[0], revised=row[1], unchanged=row[2], outranked=row[3])
+    if result.changes:
+        changed = _changed(frame, np.frombuffer(row[4], _WRITTEN))
+        change = change_of(changed, timeframe, result.accepted, result.revised)
+        await append_change(connection, row[5], change)
+    return result, row[5]
+
+
+def _changed(frame: BarFrame, written: npt.NDArray[Any]) -> BarFrame:
+    written = written[np.argsort(written["ord"])]
+    changed = replace(frame.take(written["ord"]), revision=native(written["revision"]))
+    return changed.with_used_symbols()
+
+
+def change_of(changed: BarFrame, timeframe: Timeframe, accepted: int, revised: int) -> Change:
+    """Describe written bars for the change log."""
+    first, last = changed.time_bounds()
+    return Change(
+        kind=ChangeKind.BARS,
+        symbols=changed.symbols,
+        timeframe=timeframe,
+        start_us=first,
+        end_us=last + timeframe.duration_us,
+        accepted=accepted,
+        revised=revised,
+        bars=changed,
+    )
+
+
+def array_parameters(frame: BarFrame) -> dict[str, Any]:
+    """Make the parameters of the statements that take bars as arrays."""
+    parameters: dict[str, Any] = {
+        SQL_NAMES[column]: number_array(frame.column(column)) for column in BarColumn
+    }
+    parameters["time"] = time_array(frame.time_us)
+    parameters["symbol"] = text_array(frame.symbols, frame.row_symbol_index())
+    parameters["ord"] = number_array(np.arange(len(frame), dtype=np.int32))
+    return parameters

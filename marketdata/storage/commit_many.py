@@ -1,0 +1,187 @@
+"""How one transaction stores many bars: compared with the stored ones here, written by COPY."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+from marketdata.domain.bar_classification import classify
+from marketdata.domain.bars import BarFrame, Int64Array
+from marketdata.domain.time_range import from_unix_us
+from marketdata.domain.timeframe import Timeframe
+from marketdata.storage import commit_sql
+from marketdata.storage.bar_rows import sql_columns, to_column_frame
+from marketdata.storage.change_log import append_change, committed_seq
+from marketdata.storage.commit_few import CommitResult, array_parameters, change_of
+from marketdata.storage.copy_codec import COPY_HEADER, COPY_TRAILER, encode_text_rows
+from marketdata.storage.parameters import number_array, text_array, time_array
+from marketdata.storage.pools import Connection
+from marketdata.storage.stripes import lock_stripes
+
+# A COPY that meets a bar which it should not is undone back to its savepoint, and no further.
+MOST_BARS_A_SAVEPOINT: Final = 50_000
+# While the server takes one part of a COPY in, the next one is encoded.
+_ENCODED_BARS: Final = 8_192
+# Where a batch has fewer bars than this share of the minutes (or days) that it spans, the stored bars
+# are looked up one by one: reading the whole span would read many that the batch does not touch.
+_SPARSE_SHARE: Final = 1 / 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Surroundings:
+    """What a batch may meet: the write's id, the feeds' ranks, the stored bars in its ranges."""
+
+    write_id: int
+    ranks: Mapping[int, int]
+    stored: BarFrame
+
+
+async def commit_many(connection: Connection, frame: BarFrame, timeframe: Timeframe) -> CommitResult:
+    """Store many bars.
+
+    Parameters
+    ----------
+    frame : BarFrame
+        Sorted by symbol and time, without duplicates; all columns.
+
+    Raises
+    ------
+    ValueError
+        A bar is of a feed that does not exist: a defect of the caller.
+    """
+    frame = frame.with_used_symbols()
+    async with connection.transaction():
+        await lock_stripes(connection, frame.symbols, timeframe)
+        around = await _read_surroundings(connection, frame, timeframe)
+        if not set(np.unique(frame.feed).tolist()) <= set(around.ranks):
+            raise ValueError("a bar of a feed that market_feed does not have")
+        if len(around.stored):
+            result = await _merge(connection, frame, timeframe, around)
+        else:
+            result = CommitResult(accepted=len(frame))
+            fresh = replace(frame, revision=np.zeros(len(frame), np.int32))
+            await _write(connection, fresh, timeframe, around.write_id, result)
+    seq = await committed_seq(connection, around.write_id) if result.changes else 0
+    return replace(result, seq=seq)
+
+
+async def _merge(
+    connection: Connection, frame: BarFrame, timeframe: Timeframe, around: _Surroundings
+) -> CommitResult:
+    classes = classify(frame, around.stored, around.ranks)
+    result = CommitResult(
+        accepted=int(classes.new.sum()),
+        revised=int(classes.different.sum()),
+        unchanged=int(classes.same.sum()),
+        outranked=int(classes.outranked.sum()),
+    )
+    if result.revised:
+        await _delete(connection, frame.take(classes.different), timeframe)
+    if result.changes:
+        is_written = classes.new | classes.different
+        written = replace(frame, revision=classes.revision).take(is_written).with_used_symbols()
+        await _write(connection, written, timeframe, around.write_id, result)
+    return result
+
+
+async def _read_surroundings(
+    connection: Connection, frame: BarFrame, timeframe: Timeframe
+) -> _Surroundings:
+    async with connection.pipeline():
+        before = await connection.execute(commit_sql.BEFORE_WRITING)
+        ranges = await connection.execute(
+            commit_sql.STORED_RANGES, {"symbols": list(frame.symbols), "timeframe": timeframe.value}
+        )
+        row = await before.fetchone()
+        held = {symbol: (first, last) for symbol, first, last in await ranges.fetchall()}
+    assert row is not None  # noqa: S101 -- a SELECT without FROM has one row
+    write_id, feeds, ranks = row
+    stored = BarFrame.empty(frame.symbols)
+    meeting = _meeting(frame, held)
+    if len(meeting):
+        stored = await _read_stored(connection, meeting, timeframe)
+    return _Surroundings(write_id, dict(zip(feeds, ranks, strict=True)), stored)
+
+
+def _meeting(frame: BarFrame, held: Mapping[str, tuple[int, int]]) -> BarFrame:
+    """Pick the bars between the first and the last stored bar of their symbols."""
+    nothing = (1, 0)
+    first, last = np.array([held.get(symbol, nothing) for symbol in frame.symbols], np.int64).T
+    index = frame.row_symbol_index()
+    return frame.take((frame.time_us >= first[index]) & (frame.time_us <= last[index]))
+
+
+async def _read_stored(connection: Connection, meeting: BarFrame, timeframe: Timeframe) -> BarFrame:
+    index = meeting.row_symbol_index()
+    begins = np.flatnonzero(np.diff(index, prepend=-1))
+    ends = np.append(begins[1:], len(meeting)) - 1
+    spans = (meeting.time_us[ends] - meeting.time_us[begins]) // timeframe.duration_us + 1
+    if len(meeting) < _SPARSE_SHARE * int(spans.sum()):
+        begins = ends = np.arange(len(meeting))
+    parameters = {
+        **_bounds(meeting),
+        "index": number_array(index[begins]),
+        "symbol": text_array(meeting.symbols, index[begins]),
+        "first_time": time_array(meeting.time_us[begins]),
+        "last_time": time_array(meeting.time_us[ends]),
+    }
+    cursor = await connection.execute(commit_sql.read_ranges(timeframe), parameters, binary=True)
+    row = await cursor.fetchone()
+    assert row is not None  # noqa: S101 -- an aggregate without GROUP BY has one row
+    return await asyncio.to_thread(to_column_frame, row, meeting.symbols, {})
+
+
+async def _delete(connection: Connection, replaced: BarFrame, timeframe: Timeframe) -> None:
+    replaced = replaced.with_used_symbols()
+    parameters = {
+        **_bounds(replaced),
+        "symbols": list(replaced.symbols),
+        "symbol": text_array(replaced.symbols, replaced.row_symbol_index()),
+        "time": time_array(replaced.time_us),
+    }
+    await connection.execute(commit_sql.delete_replaced(timeframe), parameters)
+
+
+async def _write(
+    connection: Connection,
+    written: BarFrame,
+    timeframe: Timeframe,
+    write_id: int,
+    result: CommitResult,
+) -> None:
+    for first in range(0, len(written), MOST_BARS_A_SAVEPOINT):
+        part = written.take(np.arange(first, min(first + MOST_BARS_A_SAVEPOINT, len(written))))
+        async with connection.transaction():
+            await _copy_in(connection, part, timeframe, write_id)
+    change = change_of(written, timeframe, result.accepted, result.revised)
+    async with connection.pipeline():
+        await connection.execute(
+            commit_sql.keep_latest(timeframe), {**_newest(written), "write_id": write_id}
+        )
+        await append_change(connection, write_id, change)
+
+
+async def _copy_in(connection: Connection, part: BarFrame, timeframe: Timeframe, write_id: int) -> None:
+    async with connection.cursor().copy(commit_sql.copy_bars(timeframe)) as copy:
+        await copy.write(COPY_HEADER)
+        for first in range(0, len(part), _ENCODED_BARS):
+            rows = part.take(np.arange(first, min(first + _ENCODED_BARS, len(part))))
+            columns = {**sql_columns(rows), "write_id": np.full(len(rows), write_id)}
+            await copy.write(encode_text_rows(rows.symbols, rows.row_symbol_index(), columns))
+        await copy.write(COPY_TRAILER)
+
+
+def _newest(written: BarFrame) -> dict[str, Any]:
+    """Make the parameters of `keep_latest`: the newest bar of each symbol, and its first one's time."""
+    index = written.row_symbol_index()
+    begins = np.flatnonzero(np.diff(index, prepend=-1))
+    newest = written.take(np.append(begins[1:], len(written)) - 1)
+    first_us: Int64Array = written.time_us[begins]
+    return {**array_parameters(newest), "first_time": time_array(first_us)}
+
+
+def _bounds(frame: BarFrame) -> dict[str, Any]:
+    first, last = frame.time_bounds()
+    return {"first": from_unix_us(first), "last": from_unix_us(last)}
