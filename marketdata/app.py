@@ -14,6 +14,7 @@ import grpc
 
 from marketdata.clock import SystemClock
 from marketdata.config import Settings
+from marketdata.errors import MigrationError
 from marketdata.ingestion.sample_import import SampleImport, SampleImporter
 from marketdata.providers.sample.source import fetch_sample_stocks
 from marketdata.rpc.admission import AdmissionInterceptor, AdmissionLimits
@@ -172,13 +173,39 @@ async def examine_database(address: AddressOf, settings: Settings) -> DatabaseRe
 
 
 @contextlib.asynccontextmanager
-async def open_stores(settings: Settings, command: str) -> AsyncIterator[Stores]:
-    """Open the database for a command, at this release's schema."""
+async def open_stores(
+    settings: Settings, command: str, *, migrates: bool = True
+) -> AsyncIterator[Stores]:
+    """Open the database for a command, at this release's schema.
+
+    Parameters
+    ----------
+    migrates : bool
+        Whether a schema that is behind is brought to this release; else it is refused.
+
+    Raises
+    ------
+    MigrationError
+        The schema is behind and stays so, or is a later release's.
+    """
     async with open_database(settings, command) as address:
-        await migrate_database(address)
+        if migrates:
+            await migrate_database(address)
         stores = build_stores(address, settings)
         async with stores.pools:
+            if not migrates:
+                await _refuse_pending(stores.pools, command)
             yield stores
+
+
+async def _refuse_pending(pools: Pools, command: str) -> None:
+    async with pools.query() as connection:
+        behind = await pending(connection, migrations((await probe(connection)).mode))
+    if behind:
+        raise MigrationError(
+            f"the schema is {len(behind)} migrations behind, and this {command} changes nothing: run"
+            " marketdata migrate first"
+        )
 
 
 async def serve(

@@ -1,97 +1,124 @@
-"""``marketdata bars`` and ``marketdata symbols``: ask a running service."""
+"""``marketdata bars``: bars of a running service as a table, as a plot, or for pipes."""
 
-import asyncio
-from datetime import UTC, datetime
+from dataclasses import replace
+from math import isnan
 from typing import Annotated, Final
 
 import typer
 
+from marketdata.cli.bar_reads import BarsAsked, read_bars, write_bars
+from marketdata.cli.options import (
+    Address,
+    AsCsv,
+    AsJson,
+    End,
+    Start,
+    Symbols,
+    TimeframeOption,
+    refuse_several,
+    utc,
+)
 from marketdata.cli.output import ERR, OUT, print_table
-from marketdata.client import MarketDataClient
-from marketdata.config import load_settings
+from marketdata.cli.rows import RowForm
+from marketdata.cli.texts import named
+from marketdata.domain.adjustment import Adjustment
 from marketdata.domain.bars import BarFrame
-from marketdata.domain.symbol import Symbol
+from marketdata.domain.calendar import SessionHours
 from marketdata.domain.time_range import from_unix_us
 from marketdata.domain.timeframe import Timeframe
 
-_DATE_FORMATS: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
-
-Address = Annotated[
-    str | None, typer.Option(help="host:port of the service [default: MARKETDATA_HOST and _PORT]")
-]
+_LAST_OF_A_TABLE: Final = 20
 
 
 def bars(
-    symbols: Annotated[list[str], typer.Argument(help="Tickers, such as AAPL IBM")],
-    timeframe: Annotated[
-        Timeframe, typer.Option("--timeframe", "-t", help="What each bar covers")
-    ] = Timeframe.DAY_1,
-    start: Annotated[
-        datetime | None, typer.Option(formats=_DATE_FORMATS, help="First time, UTC, inclusive")
-    ] = None,
-    end: Annotated[
-        datetime | None, typer.Option(formats=_DATE_FORMATS, help="Last time, UTC, exclusive")
-    ] = None,
+    symbols: Symbols,
+    *,
+    timeframe: TimeframeOption = Timeframe.DAY_1,
+    start: Start = None,
+    end: End = None,
     last: Annotated[
-        int, typer.Option("--last", "-n", min=1, help="Only the last so many bars of each symbol")
-    ] = 20,
+        int | None,
+        typer.Option(
+            "--last",
+            "-n",
+            min=1,
+            metavar="COUNT",
+            help="Only the last so many bars of each symbol (default: 20; with --plot what fits the"
+            " width; with --json and --csv all)",
+        ),
+    ] = None,
+    adjustment: Annotated[
+        Adjustment,
+        typer.Option(help="Which corporate actions to take out of the prices; raw is as traded"),
+    ] = Adjustment.RAW,
+    session: Annotated[
+        SessionHours,
+        typer.Option(help="Which part of the trading day; extended is pre-market and after hours"),
+    ] = SessionHours.REGULAR,
+    plot: Annotated[
+        bool, typer.Option("--plot", help="Draw the bars of one symbol, and the volume below them")
+    ] = False,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
     address: Address = None,
 ) -> None:
-    """Show bars of a running service.
+    """Show bars of a running service: as a table, as a plot, or for pipes.
 
-    Times are the open of each bar, UTC; of daily bars the session date. Prices are raw: as traded.
+    The time of a bar is its open, in UTC; of daily bars it is the session date. Prices are in the
+    symbol's currency a share, volumes in shares. Without a range the last bars are shown.
+
+    --json writes an object a line, --csv a header and a line a bar: all bars of the range, as they
+    arrive, in full precision. Times are ISO 8601 (2024-01-02T14:30:00Z, daily 2024-01-02); what is
+    missing is null, in CSV empty.
 
     Example: marketdata bars AAPL --start 2005-02-20 --end 2005-03-10
+
+    Example: marketdata bars AAPL --plot --adjustment split
+
+    Example: marketdata bars AAPL IBM -t 1d --csv | head
     """
-    frame = asyncio.run(_read_bars(address, symbols, timeframe, start, end, last))
+    refuse_several({"--plot": plot, "--json": as_json, "--csv": as_csv})
+    asked = BarsAsked(symbols, timeframe, utc(start), utc(end), last, adjustment, session, address)
+    form = RowForm.chosen(as_json=as_json, as_csv=as_csv)
+    if form is not None:
+        write_bars(asked, form)
+    elif plot:
+        _plot(asked)
+    else:
+        _print(asked)
+
+
+def _print(asked: BarsAsked) -> None:
+    frame = read_bars(replace(asked, last=asked.last or _LAST_OF_A_TABLE)).frame
     if len(frame) == 0:
-        ERR.print(f"No {timeframe.value} bars of {', '.join(symbols)} in this range.")
+        _say_none(asked)
         return
     headings = ["symbol", "time", "open", "high", "low", "close", "volume", "feed"]
     if frame.revision.any():
         headings.append("revision")
-    print_table(headings, _bar_rows(frame, timeframe), numbers_from=2)
+    print_table(headings, _table_rows(frame, asked.timeframe), numbers_from=2)
 
 
-def symbols(address: Address = None) -> None:
-    """List the symbols of a running service."""
-    found = asyncio.run(_read_symbols(address))
-    if not found:
-        ERR.print("The service has no symbols yet. Try: marketdata import sample")
+def _plot(asked: BarsAsked) -> None:
+    if len(asked.symbols) > 1:
+        raise typer.BadParameter("--plot draws one symbol; call it once for each.")
+    from marketdata.cli.bar_plot import BarPlot  # noqa: PLC0415 -- only a plot needs its library
+
+    plot = BarPlot(OUT)
+    # Of a range that is asked for, one more than fits tells that some are left out.
+    last = asked.last or plot.most_bars + (asked.start is not None)
+    bars = read_bars(replace(asked, last=last))
+    if len(bars) == 0:
+        _say_none(asked)
         return
-    headings = ["symbol", "name", "venue", "currency", "asset class", "status", "listed"]
-    rows = [_symbol_row(symbol) for symbol in found]
-    print_table(headings, rows, wide="name", numbers_from=len(headings))
-    OUT.print(f"{len(found)} symbols")
+    plot.draw(bars.frame, bars.applied)
 
 
-async def _read_bars(
-    address: str | None,
-    symbols: list[str],
-    timeframe: Timeframe,
-    start: datetime | None,
-    end: datetime | None,
-    last: int,
-) -> BarFrame:
-    async with MarketDataClient(address or _own_address()) as client:
-        return (await client.bars(symbols, timeframe, _utc(start), _utc(end), limit=last)).frame
+def _say_none(asked: BarsAsked) -> None:
+    ERR.print(f"No {asked.timeframe.value} bars of {named(asked.symbols)} in this range.")
 
 
-async def _read_symbols(address: str | None) -> list[Symbol]:
-    async with MarketDataClient(address or _own_address()) as client:
-        return [symbol async for symbol in client.list_symbols()]
-
-
-def _own_address() -> str:
-    settings = load_settings()
-    return f"{settings.host}:{settings.port}"
-
-
-def _utc(time: datetime | None) -> datetime | None:
-    return time.replace(tzinfo=UTC) if time else None
-
-
-def _bar_rows(frame: BarFrame, timeframe: Timeframe) -> list[list[str]]:
+def _table_rows(frame: BarFrame, timeframe: Timeframe) -> list[list[str]]:
     time_format = "%Y-%m-%d" if timeframe is Timeframe.DAY_1 else "%Y-%m-%d %H:%M"
     index = frame.row_symbol_index()
     return [
@@ -102,21 +129,9 @@ def _bar_rows(frame: BarFrame, timeframe: Timeframe) -> list[list[str]]:
             f"{frame.high[row]:.2f}",
             f"{frame.low[row]:.2f}",
             f"{frame.close[row]:.2f}",
-            f"{frame.volume[row]:,.0f}",
+            "" if isnan(frame.volume[row]) else f"{frame.volume[row]:,.0f}",
             frame.feeds[int(frame.feed[row])],
             *([str(frame.revision[row])] if frame.revision.any() else []),
         ]
         for row in range(len(frame))
-    ]
-
-
-def _symbol_row(symbol: Symbol) -> list[str]:
-    return [
-        symbol.symbol,
-        symbol.name,
-        symbol.venue,
-        symbol.currency,
-        symbol.asset_class.value,
-        symbol.status.value,
-        symbol.ipo_date.isoformat() if symbol.ipo_date else "",
     ]

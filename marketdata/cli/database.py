@@ -1,44 +1,41 @@
-"""``marketdata migrate`` and ``marketdata import``: use the database, beside a service or without."""
+"""``marketdata migrate`` and ``import sample``: use the database, beside a service or without."""
 
 import asyncio
-from typing import Final
+from typing import TYPE_CHECKING
 
-import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
-from marketdata import app
-from marketdata.cli.files import import_csv, import_parquet
 from marketdata.cli.output import ERR, OUT, print_table
 from marketdata.config import Settings, load_settings
-from marketdata.ingestion.sample_import import SampleImport
-from marketdata.providers.sample.source import fetch_sample_stocks
-from marketdata.storage.migrate import Migration
 
-IMPORT: Final = typer.Typer(help="Bring bars into the database.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from marketdata.ingestion.sample_import import SampleImport
+    from marketdata.storage.migrate import Migration
 
 
 def migrate() -> None:
-    """Bring the database's schema to this release. A service does the same when it starts."""
+    """Bring the database's schema to this release.
+
+    A service does the same when it starts; a command that only looks does not. Without DB_HOST it is
+    the embedded database of the data folder. A second run changes nothing.
+
+    Example: marketdata migrate
+
+    Example: DB_HOST=db.example.com DB_USERNAME=marketdata marketdata migrate
+    """
     applied = asyncio.run(_migrate(load_settings()))
     for migration in applied:
         OUT.print(f"applied {migration.number:04} {migration.title}")
     OUT.print(f"{len(applied)} migrations applied" if applied else "The schema is up to date.")
 
 
-@IMPORT.callback()
-def import_() -> None:
-    """Bring bars into the database."""
-
-
-IMPORT.command("csv")(import_csv)
-IMPORT.command("parquet")(import_parquet)
-
-
-@IMPORT.command()
 def sample() -> None:
     """Load the sample: five real stocks, daily bars from 2000 to 2013, splits and dividends.
 
-    What is there already stays as it is, so a second run changes nothing.
+    Times are session dates, prices raw in USD a share, volumes in shares. What is there already
+    stays as it is, so a second run changes nothing.
+
+    Example: marketdata import sample
     """
     imported = asyncio.run(_import_sample(load_settings()))
     headings = ["symbol", "accepted", "unchanged", "revised", "outranked", "new actions"]
@@ -56,12 +53,17 @@ def sample() -> None:
     print_table(headings, rows, numbers_from=1)
 
 
-async def _migrate(settings: Settings) -> list[Migration]:
+async def _migrate(settings: Settings) -> "list[Migration]":
+    from marketdata import app  # noqa: PLC0415 -- 0.3 s that commands which only ask a service need not wait for
+
     async with app.open_database(settings, "migrate") as address:
         return await app.migrate_database(address)
 
 
-async def _import_sample(settings: Settings) -> list[SampleImport]:
+async def _import_sample(settings: Settings) -> "list[SampleImport]":
+    from marketdata import app  # noqa: PLC0415 -- 0.3 s that commands which only ask a service need not wait for
+    from marketdata.providers.sample.source import fetch_sample_stocks  # noqa: PLC0415 -- the same
+
     stocks = fetch_sample_stocks()
     imported: list[SampleImport] = []
     columns = (
@@ -69,10 +71,12 @@ async def _import_sample(settings: Settings) -> list[SampleImport]:
         BarColumn(),
         TextColumn("{task.completed}/{task.total}"),
     )
-    with Progress(*columns, console=ERR, transient=True) as progress:
+    # Without a terminal it would leave a line for every step.
+    bar = Progress(*columns, console=ERR, transient=True, disable=not ERR.is_terminal)
+    with bar as progress:
         task = progress.add_task("importing stocks", total=len(stocks))
 
-        def report(stock: SampleImport) -> None:
+        def report(stock: "SampleImport") -> None:
             imported.append(stock)
             progress.advance(task)
 

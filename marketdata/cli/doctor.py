@@ -1,29 +1,48 @@
 """``marketdata doctor``: what is configured, what answers, and what is wrong."""
 
 import asyncio
+from typing import Annotated, Final
 
 import grpc
 import typer
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rich.text import Text
 
-from marketdata import app
 from marketdata.cli.output import print_table
+from marketdata.cli.rows import RowForm, RowWriter, piped
 from marketdata.config import Settings, load_settings
 from marketdata.errors import MarketDataError
-from marketdata.storage.embedded import attach, default_data_folder
 
 _OK, _PROBLEM = Text("ok"), Text("problem", style="bold red")
 _CALL_SECONDS = 3.0
+_FIELDS: Final = ("what", "state", "details")
 
 Finding = tuple[str, Text, str]
 
 
-def doctor() -> None:
-    """Say what is configured, what answers, and what is wrong. Exits with 1 where something is."""
+def doctor(
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For pipes: a JSON object a line with what, state, details")
+    ] = False,
+) -> None:
+    """Say what is configured, what answers, and what is wrong.
+
+    Looks at the settings, the database and the service, changes nothing and starts nothing. Exits
+    with 1 where something is wrong. A state is ok or problem.
+
+    Example: marketdata doctor
+
+    Example: marketdata doctor --json | grep problem
+    """
     settings = load_settings()
     findings = asyncio.run(_examine(settings))
-    print_table(["what", "state", "details"], findings, wide="details", numbers_from=3)
+    if as_json:
+        with piped():
+            rows = RowWriter(RowForm.JSON, _FIELDS)
+            rows.write((what, state.plain, details) for what, state, details in findings)
+    else:
+        print_table(_FIELDS, findings, wide="details", numbers_from=3)
     if any(state == _PROBLEM for _, state, _ in findings):
         raise typer.Exit(1)
 
@@ -39,10 +58,15 @@ async def _examine(settings: Settings) -> list[Finding]:
 def _describe(settings: Settings) -> str:
     if not settings.is_embedded:
         return f"database {settings.db_name} on {settings.db_host}:{settings.db_port}"
+    from marketdata.storage.embedded import default_data_folder  # noqa: PLC0415 -- as above
+
     return f"embedded database in {settings.data_dir or default_data_folder()}"
 
 
 async def _examine_database(settings: Settings) -> Finding:
+    from marketdata import app  # noqa: PLC0415 -- 0.3 s that commands which only ask a service need not wait for
+    from marketdata.storage.embedded import attach, default_data_folder  # noqa: PLC0415 -- the same
+
     try:
         if settings.is_embedded:
             folder = settings.data_dir or default_data_folder()

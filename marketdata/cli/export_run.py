@@ -1,13 +1,12 @@
 """What ``marketdata export`` does; it needs pyarrow, an extra."""
 
 import asyncio
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +15,11 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from marketdata.cli.connection import connected
 from marketdata.cli.output import ERR
+from marketdata.cli.rows import INTERRUPTED, piped
 from marketdata.cli.texts import named
-from marketdata.client import BarStream, MarketDataClient
-from marketdata.config import load_settings
+from marketdata.client import BarStream, RetryPolicy
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.calendar import SessionHours
 from marketdata.domain.timeframe import Timeframe
@@ -27,8 +27,6 @@ from marketdata.errors import BarFileError, SymbolNotFoundError
 from marketdata.providers.files.bar_sink import BarSink, open_sink, stream_sink
 from marketdata.providers.files.fields import FileKind
 
-# What a shell reports of a command that Ctrl-C ended.
-_INTERRUPTED: Final = 130
 _STANDARD_OUTPUT: Final = Path("-")
 
 
@@ -66,14 +64,11 @@ def run_export(request: ExportRequest) -> None:
     kind = _kind(request)
     counts: Counter[str] = Counter()
     try:
-        asyncio.run(_export(request, kind, counts))
-    except BrokenPipeError:
-        # Whoever read our output has had enough (`| head`), and Python would flush into it once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit from None
+        with piped():
+            asyncio.run(_export(request, kind, counts))
     except KeyboardInterrupt:
         ERR.print("Interrupted. There is no new file.")
-        raise typer.Exit(_INTERRUPTED) from None
+        raise typer.Exit(INTERRUPTED) from None
     _say_counts(request, counts)
 
 
@@ -92,15 +87,14 @@ def _kind(request: ExportRequest) -> FileKind:
 
 
 async def _export(request: ExportRequest, kind: FileKind, counts: Counter[str]) -> None:
-    settings = load_settings()
-    address = request.address or f"{settings.host}:{settings.port}"
+    # The client's own patience: a service that is restarted must not cost the rest of a long answer.
     async with (
-        MarketDataClient(address) as client,
+        connected(request.address, RetryPolicy()) as client,
         client.stream_bars(
             list(dict.fromkeys(request.symbols)),
             request.timeframe,
-            _utc(request.start),
-            _utc(request.end),
+            request.start,
+            request.end,
             session=SessionHours.ALL,
         ) as stream,
     ):
@@ -146,10 +140,6 @@ def _opened(request: ExportRequest, kind: FileKind) -> Iterator[BarSink]:
     yield sink
     sink.finish()
     sys.stdout.buffer.flush()
-
-
-def _utc(time: datetime | None) -> datetime | None:
-    return time.replace(tzinfo=UTC) if time else None
 
 
 def _say_counts(request: ExportRequest, counts: Counter[str]) -> None:

@@ -2,17 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from marketdata.cli.options import Address, End, Start, Symbols, TimeframeOption, utc
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import BarFileError
 from marketdata.providers.files.fields import FileKind
 
-_DATE_FORMATS: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 _DEFAULT_ZONE: Final = "UTC"
 
 File = Annotated[
@@ -90,7 +89,10 @@ def import_csv(
 ) -> None:
     """Import bars from a CSV file, also compressed (.csv.gz).
 
-    The time of a row is the open of its bar; prices are raw, as traded. Usual headers are recognised.
+    The time of a row is the open of its bar, in UTC unless --time-zone says another zone; of daily
+    bars it is the session date. Prices are raw, as traded, in the symbol's currency a share; volumes
+    are in shares. Usual headers are recognised.
+
     Good rows are stored in batches; bad ones are listed with their line and the reason. Running it
     again changes nothing, so an interrupted import is simply run again.
 
@@ -132,8 +134,11 @@ def import_parquet(
 ) -> None:
     """Import bars from a Parquet file.
 
-    The time of a row is the open of its bar; prices are raw, as traded. Usual names of columns are
-    recognised. Good rows are stored in batches; bad ones are listed with their number and the reason.
+    The time of a row is the open of its bar, in UTC unless --time-zone says another zone; of daily
+    bars it is the session date. Prices are raw, as traded, in the symbol's currency a share; volumes
+    are in shares. Usual names of columns are recognised.
+
+    Good rows are stored in batches; bad ones are listed with their number and the reason.
     Running it again changes nothing, so an interrupted import is simply run again.
 
     Example: marketdata import parquet bars.parquet -t 1m --create-symbols
@@ -150,36 +155,30 @@ def import_parquet(
 
 
 def export(
-    symbols: Annotated[list[str], typer.Argument(help="Tickers, such as AAPL IBM")],
-    timeframe: Annotated[Timeframe, typer.Option("--timeframe", "-t", help="What each bar covers")],
+    symbols: Symbols,
+    timeframe: TimeframeOption,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="File to write; - is standard output, as CSV")
     ],
-    start: Annotated[
-        datetime | None, typer.Option(formats=_DATE_FORMATS, help="First time, UTC, inclusive")
-    ] = None,
-    end: Annotated[
-        datetime | None, typer.Option(formats=_DATE_FORMATS, help="Last time, UTC, exclusive")
-    ] = None,
+    start: Start = None,
+    end: End = None,
     file_format: Annotated[
         FileKind | None, typer.Option("--format", help="(default: by the suffix of the file)")
     ] = None,
-    address: Annotated[
-        str | None,
-        typer.Option(help="host:port of the service (default: MARKETDATA_HOST and _PORT)"),
-    ] = None,
+    address: Address = None,
 ) -> None:
     """Export bars of a running service to a CSV or Parquet file.
 
-    Prices are raw, and all hours of the trading day are in the file. Importing it gives the same bars.
-    A file of that name is replaced, once the new one is complete.
+    The time of a bar is its open, in UTC; of daily bars it is the session date. Prices are raw, in the
+    symbol's currency a share, volumes in shares, and all hours of the trading day are in the file.
+    Importing it gives the same bars. A file of that name is replaced, once the new one is complete.
 
     Example: marketdata export AAPL IBM -t 1d --start 2005-01-01 -o bars.parquet
     """
     with _pyarrow_explained():
         from marketdata.cli import export_run  # noqa: PLC0415 -- pyarrow is an extra and takes 0.1 s
     export_run.run_export(
-        export_run.ExportRequest(symbols, timeframe, start, end, output, file_format, address)
+        export_run.ExportRequest(symbols, timeframe, utc(start), utc(end), output, file_format, address)
     )
 
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 import typer
 from rich.markup import escape
@@ -19,6 +18,7 @@ from rich.progress import (
 
 from marketdata import app
 from marketdata.cli.output import ERR, OUT, print_table
+from marketdata.cli.rows import INTERRUPTED
 from marketdata.cli.texts import named
 from marketdata.clock import SystemClock
 from marketdata.config import load_settings
@@ -33,9 +33,6 @@ from marketdata.providers.files.options import CsvDialect, FileOptions
 from marketdata.providers.files.reject_file import open_reject_file
 
 __all__ = ["CsvDialect", "file_options", "request", "run_import"]
-
-# What a shell reports of a command that Ctrl-C ended.
-_INTERRUPTED: Final = 130
 
 
 def file_options(
@@ -72,7 +69,7 @@ def run_import(
             asyncio.run(_import(file, request, outcome, rejects))
         except KeyboardInterrupt:
             _say_stopped(outcome, request, "Interrupted.")
-            raise typer.Exit(_INTERRUPTED) from None
+            raise typer.Exit(INTERRUPTED) from None
         except Exception:
             if outcome.rows:
                 _say_stopped(outcome, request, "Stopped by an error.")
@@ -101,7 +98,9 @@ async def _import(
         def on_progress() -> None:
             progress.update(task, completed=outcome.position, rows=outcome.rows)
 
-        async with app.open_stores(load_settings(), f"import {file.kind.value}") as stores:
+        command = f"import {file.kind.value}"
+        opened = app.open_stores(load_settings(), command, migrates=not request.is_dry_run)
+        async with opened as stores:
             importer = FileImporter(
                 stores.pools,
                 stores.symbols,

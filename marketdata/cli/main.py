@@ -5,12 +5,15 @@ import sys
 import typer
 from rich.markup import escape
 
-from marketdata.cli.bars import bars, symbols
-from marketdata.cli.database import IMPORT, migrate
+from marketdata.cli.bars import bars
+from marketdata.cli.coverage import coverage
+from marketdata.cli.database import migrate, sample
 from marketdata.cli.doctor import doctor
-from marketdata.cli.files import export
+from marketdata.cli.files import export, import_csv, import_parquet
 from marketdata.cli.output import ERR
 from marketdata.cli.serve import serve
+from marketdata.cli.symbols import symbols
+from marketdata.cli.texts import help_of
 from marketdata.errors import MarketDataError, ServiceUnavailableError
 
 
@@ -22,10 +25,28 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for command in (serve, migrate, bars, symbols, export, doctor):
-        commands.command()(command)
-    commands.add_typer(IMPORT, name="import")
+    for command in (serve, migrate, bars, coverage, symbols, export, doctor):
+        commands.command(help=help_of(command))(command)
+    commands.add_typer(_imports(), name="import")
     return commands
+
+
+def _imports() -> typer.Typer:
+    imports = typer.Typer(help=help_of(import_), callback=import_, no_args_is_help=True)
+    for name, command in (("csv", import_csv), ("parquet", import_parquet), ("sample", sample)):
+        imports.command(name, help=help_of(command))(command)
+    return imports
+
+
+def import_() -> None:
+    """Bring bars into the database, beside a running service or without one.
+
+    Times are in UTC unless an option says another zone, prices raw, volumes in shares.
+
+    Example: marketdata import sample
+
+    Example: marketdata import csv aapl.csv -t 1d --symbol AAPL
+    """
 
 
 def main() -> None:

@@ -1,15 +1,17 @@
 """``marketdata serve``."""
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from marketdata import app
 from marketdata.cli.logs import configure_logging
 from marketdata.cli.output import OUT
 from marketdata.config import load_settings
-from marketdata.ingestion.sample_import import SampleImport
+
+if TYPE_CHECKING:
+    from marketdata.app import Serving
+    from marketdata.ingestion.sample_import import SampleImport
 
 
 def serve(
@@ -23,7 +25,13 @@ def serve(
 
     Without DB_HOST it runs a PostgreSQL of its own in the data folder. Settings come from the
     environment or from .env; .env.example lists them.
+
+    Example: marketdata serve --with-sample
+
+    Example: MARKETDATA_PORT=8002 MARKETDATA_DATA_DIR=~/other marketdata serve
     """
+    from marketdata import app  # noqa: PLC0415 -- 0.3 s that commands which only ask a service need not wait for
+
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
     asyncio.run(
@@ -31,11 +39,11 @@ def serve(
     )
 
 
-def _say_imported(stock: SampleImport) -> None:
+def _say_imported(stock: "SampleImport") -> None:
     OUT.print(f"sample: {stock.symbol}  {stock.accepted} bars, {stock.actions} corporate actions")
 
 
-def _say_serving(serving: app.Serving) -> None:
+def _say_serving(serving: "Serving") -> None:
     target = f"{serving.host}:{serving.port}"
     OUT.print(f"Serving on {target} with PostgreSQL {serving.facts.postgres_version}. Ctrl-C stops.")
     if not serving.has_bars:

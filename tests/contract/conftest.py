@@ -1,10 +1,13 @@
 """Fixtures of the contract tests: a service of the test's own, and one that a module shares."""
 
+import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from marketdata.storage.embedded import ServerAddress
+from tests.contract.commands import Commands
 from tests.contract.known import Known, fill
 from tests.contract.service import Service, serving
 from tests.support.databases import Databases
@@ -24,3 +27,15 @@ async def known(databases: Databases) -> AsyncIterator[Known]:
     async with serving(lambda: database) as running:
         yield await fill(running, database)
     databases.drop(database)
+
+
+@pytest.fixture
+def commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Commands:
+    """Give a way to run commands that know nothing of the machine's settings."""
+    for name in os.environ:
+        if name.startswith(("DB_", "MARKETDATA_")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return Commands(monkeypatch, capsys)

@@ -1,0 +1,171 @@
+"""``marketdata coverage``: which bars are stored, by the calendar of their exchange."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Annotated, Any, Final
+
+import typer
+from rich.markup import escape
+
+from marketdata.cli.connection import connected
+from marketdata.cli.heat_map import heat_map, legend
+from marketdata.cli.options import (
+    Address,
+    AsCsv,
+    AsJson,
+    End,
+    Start,
+    TimeframeOption,
+    refuse_several,
+    utc,
+)
+from marketdata.cli.output import ERR, OUT, print_table
+from marketdata.cli.rows import RowForm, RowWriter, iso_times, piped
+from marketdata.client import Coverage, CoverageGap
+from marketdata.domain.coverage import SessionCounts
+from marketdata.domain.timeframe import Timeframe
+
+_MOST_GAPS: Final = 10
+
+
+class CoverageRows(Enum):
+    """What the rows of a pipe are."""
+
+    SESSIONS = "sessions"
+    GAPS = "gaps"
+
+
+_FIELDS: Final = {
+    CoverageRows.SESSIONS: ("session_date", "present_count", "expected_count"),
+    CoverageRows.GAPS: ("start_time", "end_time", "missing_count", "reason"),
+}
+
+
+def coverage(
+    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="Ticker, such as AAPL")],
+    *,
+    timeframe: TimeframeOption = Timeframe.DAY_1,
+    start: Start = None,
+    end: End = None,
+    gaps: Annotated[
+        int, typer.Option("--gaps", min=0, metavar="COUNT", help="How many of the longest gaps to list")
+    ] = _MOST_GAPS,
+    rows: Annotated[
+        CoverageRows, typer.Option("--rows", help="What --json and --csv write a line of")
+    ] = CoverageRows.SESSIONS,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+    address: Address = None,
+) -> None:
+    """Show which bars of a symbol are stored, as a calendar, and the longest gaps.
+
+    Expected are the bars of regular hours of each session of the symbol's exchange calendar: one a
+    session for 1d, 390 for 1m on a whole day in New York. Weekends and holidays are blank. The range
+    is in UTC; without one it is from the first stored bar to the last. Timeframes that are stored
+    are 1m, 1h and 1d.
+
+    --json writes an object a line, --csv a header and a line a session (or with --rows gaps a gap,
+    its end exclusive). Times are ISO 8601 in UTC, of daily bars the session date.
+
+    Example: marketdata coverage AAPL -t 1d --start 2005-01-01 --end 2007-01-01
+
+    Example: marketdata coverage AAPL -t 1m --csv --rows gaps > gaps.csv
+    """
+    refuse_several({"--json": as_json, "--csv": as_csv})
+    found = asyncio.run(_read(address, symbol, timeframe, utc(start), utc(end)))
+    form = RowForm.chosen(as_json=as_json, as_csv=as_csv)
+    if form is not None:
+        _write(found, form, rows, symbol, timeframe)
+        return
+    if found.sessions is None or not len(found.sessions):
+        ERR.print(
+            f"No {timeframe.value} bars of {escape(symbol)} are stored or expected in this range."
+        )
+        return
+    _print(found, found.sessions, symbol, timeframe, gaps)
+
+
+async def _read(
+    address: str | None,
+    symbol: str,
+    timeframe: Timeframe,
+    start: datetime | None,
+    end: datetime | None,
+) -> Coverage:
+    async with connected(address) as client:
+        return await client.get_bar_coverage(symbol, timeframe, start, end, include_sessions=True)
+
+
+def _write(
+    found: Coverage, form: RowForm, rows: CoverageRows, symbol: str, timeframe: Timeframe
+) -> None:
+    lines = (
+        _gap_rows(found.gaps, timeframe) if rows is CoverageRows.GAPS else _session_rows(found.sessions)
+    )
+    with piped():
+        writer = RowWriter(form, ("symbol", "timeframe", *_FIELDS[rows]))
+        writer.write((symbol, timeframe.value, *line) for line in lines)
+
+
+def _session_rows(sessions: SessionCounts | None) -> Iterable[tuple[Any, ...]]:
+    if sessions is None:
+        return ()
+    dates = iso_times(sessions.label_us, Timeframe.DAY_1)
+    return zip(dates, sessions.present.tolist(), sessions.expected.tolist(), strict=True)
+
+
+def _gap_rows(gaps: Iterable[CoverageGap], timeframe: Timeframe) -> Iterable[tuple[Any, ...]]:
+    pattern = "%Y-%m-%d" if timeframe is Timeframe.DAY_1 else "%Y-%m-%dT%H:%M:%SZ"
+    for gap in gaps:
+        start, end = gap.start.strftime(pattern), gap.end.strftime(pattern)
+        yield start, end, gap.missing_count, gap.reason.name.lower()
+
+
+def _print(
+    found: Coverage, sessions: SessionCounts, symbol: str, timeframe: Timeframe, most_gaps: int
+) -> None:
+    for line in heat_map(sessions, OUT.width if OUT.is_terminal else 0):
+        OUT.print(line, soft_wrap=True)
+    OUT.print(legend())
+    OUT.print()
+    _print_totals(found, sessions, symbol, timeframe)
+    _print_gaps(found, timeframe, most_gaps)
+
+
+def _print_totals(found: Coverage, sessions: SessionCounts, symbol: str, timeframe: Timeframe) -> None:
+    present = int(sessions.present.sum())
+    dates = iso_times(sessions.label_us[[0, -1]], Timeframe.DAY_1)
+    share = present / found.expected_count
+    beside = found.count - present
+    OUT.print(
+        f"{symbol} {timeframe.value}: {present:,} of {found.expected_count:,} expected bars are stored"
+        f" ({_percent(share)}), {int((sessions.present == sessions.expected).sum()):,} of"
+        f" {len(sessions):,} sessions complete, {dates[0]} to {dates[1]}."
+        + (f" {beside:,} more are stored where the calendar expects none." if beside else "")
+    )
+
+
+def _percent(share: float) -> str:
+    # Nothing but all of them is 100 %.
+    return "100 %" if share == 1 else f"{min(share * 100, 99.99):.2f} %"
+
+
+def _print_gaps(found: Coverage, timeframe: Timeframe, most_gaps: int) -> None:
+    if not found.gaps:
+        OUT.print("There is no gap.")
+        return
+    longest = sorted(found.gaps, key=lambda gap: (-gap.missing_count, gap.start))[:most_gaps]
+    OUT.print("1 gap" if len(found.gaps) == 1 else f"{len(found.gaps):,} gaps, the longest first")
+    if longest:
+        unit = "" if timeframe is Timeframe.DAY_1 else ", UTC"
+        rows = [_gap_cells(gap, timeframe) for gap in longest]
+        print_table([f"from{unit}", f"to{unit}", "missing bars"], rows, numbers_from=2)
+
+
+def _gap_cells(gap: CoverageGap, timeframe: Timeframe) -> list[str]:
+    pattern = "%Y-%m-%d" if timeframe is Timeframe.DAY_1 else "%Y-%m-%d %H:%M"
+    # People read both ends as within.
+    last = gap.end - timedelta(microseconds=1)
+    return [gap.start.strftime(pattern), last.strftime(pattern), f"{gap.missing_count:,}"]

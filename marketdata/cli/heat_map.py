@@ -1,0 +1,140 @@
+"""A calendar of what is stored: years as blocks of weekdays by weeks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from rich.text import Text
+
+from marketdata.domain.bars import Int64Array
+from marketdata.domain.coverage import SessionCounts
+from marketdata.domain.timeframe import MICROSECONDS_PER_DAY
+
+_WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = (
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+)  # fmt: skip
+_WORKING_DAYS: Final = 5
+# 1970-01-01 was a Thursday.
+_EPOCH_WEEKDAY: Final = 3
+# A leap year that begins on a Sunday reaches into a 54th week.
+_WEEKS: Final = 54
+_LABEL_COLUMNS: Final = 4
+_BLOCK_COLUMNS: Final = _LABEL_COLUMNS + _WEEKS
+_BETWEEN_COLUMNS: Final = 2
+_ALL: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """How sessions look that have at least this share of their bars."""
+
+    least: float
+    mark: str
+    style: str
+    meaning: str
+
+
+# The marks tell as much as the colours: a pipe has none, and not everybody sees them.
+_LEVELS: Final = (
+    _Level(_ALL, "■", "green", "all bars"),
+    _Level(0.9, "◆", "chartreuse3", "90 % and more"),
+    _Level(0.5, "◇", "yellow", "half and more"),
+    _Level(np.nextafter(0.0, 1.0), "·", "dark_orange", "less than half"),
+    _Level(0.0, "x", "bold red", "none"),
+)
+
+
+def heat_map(sessions: SessionCounts, columns: int) -> list[Text]:
+    """Draw the years that sessions are of, side by side where there is room.
+
+    Parameters
+    ----------
+    sessions : SessionCounts
+        At least one. Days that are no session, or not among them, are blank.
+    columns : int
+        Width of the lines; a year takes 58.
+
+    Returns
+    -------
+    list of Text
+        Lines, with styles that a terminal may show; the marks tell the same.
+    """
+    days = sessions.label_us // MICROSECONDS_PER_DAY
+    weekdays = (days + _EPOCH_WEEKDAY) % len(_WEEKDAYS)
+    shown = len(_WEEKDAYS) if np.any(weekdays >= _WORKING_DAYS) else _WORKING_DAYS
+    years = days.astype("datetime64[D]").astype("datetime64[Y]").astype(int) + 1970
+    blocks = [
+        _year(year, days[years == year], weekdays[years == year], _of(sessions, years == year), shown)
+        for year in range(int(years[0]), int(years[-1]) + 1)
+    ]
+    across = max(1, (columns + _BETWEEN_COLUMNS) // (_BLOCK_COLUMNS + _BETWEEN_COLUMNS))
+    lines: list[Text] = []
+    for first in range(0, len(blocks), across):
+        lines += _beside(blocks[first : first + across])
+        lines.append(Text())
+    return lines
+
+
+def legend() -> Text:
+    """Say what the marks mean, in one line."""
+    text = Text()
+    for level in _LEVELS:
+        text.append(level.mark, level.style).append(f" {level.meaning}   ")
+    return text.append("blank: no session")
+
+
+def _of(sessions: SessionCounts, chosen: npt.NDArray[np.bool_]) -> SessionCounts:
+    return SessionCounts(sessions.label_us[chosen], sessions.present[chosen], sessions.expected[chosen])
+
+
+def _year(
+    year: int, days: Int64Array, weekdays: Int64Array, sessions: SessionCounts, shown: int
+) -> list[Text]:
+    """Draw a year: what is there in all, the months, and a line a weekday."""
+    new_year = (date(year, 1, 1) - date(1970, 1, 1)).days
+    first_weekday = (new_year + _EPOCH_WEEKDAY) % len(_WEEKDAYS)
+    weeks = (days - new_year + first_weekday) // len(_WEEKDAYS)
+    levels = np.full((len(_WEEKDAYS), _WEEKS), -1)
+    levels[weekdays, weeks] = _levels(sessions)
+    present, expected = int(sessions.present.sum()), int(sessions.expected.sum())
+    lines = [Text(f"{year}  {present:,} of {expected:,} bars", "bold"), _months(year, first_weekday)]
+    for weekday in range(shown):
+        line = Text(f"{_WEEKDAYS[weekday]:<{_LABEL_COLUMNS}}")
+        for level in levels[weekday].tolist():
+            line.append(_LEVELS[level].mark, _LEVELS[level].style) if level >= 0 else line.append(" ")
+        lines.append(line)
+    return lines
+
+
+def _levels(sessions: SessionCounts) -> Int64Array:
+    share = sessions.present / sessions.expected
+    # The levels descend: the first one that is reached.
+    reached = share[:, None] >= np.array([level.least for level in _LEVELS])
+    level: Int64Array = np.argmax(reached, axis=1)
+    return level
+
+
+def _months(year: int, first_weekday: int) -> Text:
+    line = " " * _LABEL_COLUMNS
+    new_year = date(year, 1, 1)
+    for number, name in enumerate(_MONTHS, start=1):
+        days = (date(year, number, 1) - new_year).days
+        line = f"{line:<{_LABEL_COLUMNS + (days + first_weekday) // len(_WEEKDAYS)}}{name}"
+    return Text(line, "dim")
+
+
+def _beside(blocks: Sequence[list[Text]]) -> list[Text]:
+    lines = []
+    for parts in zip(*blocks, strict=True):
+        line = Text()
+        for part in parts[:-1]:
+            part.pad_right(_BLOCK_COLUMNS + _BETWEEN_COLUMNS - part.cell_len)
+            line.append_text(part)
+        line.append_text(parts[-1])
+        line.rstrip()
+        lines.append(line)
+    return lines

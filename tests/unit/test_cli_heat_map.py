@@ -1,0 +1,92 @@
+"""The calendar of what is stored: every session in its place, by marks and not by colours alone."""
+
+from datetime import date
+
+import numpy as np
+import pytest
+
+from marketdata.cli.heat_map import heat_map, legend
+from marketdata.domain.bars import Int64Array
+from marketdata.domain.coverage import SessionCounts
+from marketdata.domain.exchange_hours import get_calendar
+from marketdata.domain.timeframe import MICROSECONDS_PER_DAY
+from tests.support.sessions import dates_between
+
+NARROW = 60
+
+
+def labels(*dates: str) -> Int64Array:
+    """Give the labels of session dates."""
+    days = [(date.fromisoformat(text) - date(1970, 1, 1)).days for text in dates]
+    return np.array(days, np.int64) * MICROSECONDS_PER_DAY
+
+
+def counted(label_us: Int64Array, present: int = 1, expected: int = 1) -> SessionCounts:
+    """Give sessions that all have the same counts."""
+    n = len(label_us)
+    return SessionCounts(label_us, np.full(n, present), np.full(n, expected))
+
+
+def lines_of(sessions: SessionCounts, columns: int = NARROW) -> list[str]:
+    """Draw sessions without styles."""
+    return [line.plain for line in heat_map(sessions, columns)]
+
+
+def test_heat_map_given_a_date_puts_it_into_its_week_and_weekday() -> None:
+    """The first of January 2024 is a Monday: the weeks of that year begin with it."""
+    lines = lines_of(counted(labels("2024-01-01", "2024-01-09", "2024-12-31")))
+    assert lines[0] == "2024  3 of 3 bars"
+    assert lines[2:4] == [f"Mon ■{' ' * 52}".rstrip(), f"Tue {' '}■{' ' * 50}■"]
+    assert lines[4:] == ["Wed", "Thu", "Fri", ""]
+
+
+def test_heat_map_given_a_month_writes_its_name_over_its_first_week() -> None:
+    """1 January 2023 is a Sunday: 1 February lies in the sixth week, counted from 0 the fifth."""
+    months = lines_of(counted(labels("2023-02-01")))[1]
+    assert months.index("Feb") == 4 + (31 + 6) // 7
+
+
+@pytest.mark.parametrize(
+    ("present", "mark"),
+    [(390, "■"), (389, "◆"), (351, "◆"), (350, "◇"), (195, "◇"), (194, "·"), (1, "·"), (0, "x")],
+)
+def test_heat_map_given_share_marks_it(present: int, mark: str) -> None:
+    """Only all is all; the bounds belong to the better level, and the legend knows every mark."""
+    lines = lines_of(counted(labels("2024-01-02"), present, 390))
+    assert lines[3] == f"Tue {mark}"
+    assert f"{mark} " in legend().plain
+
+
+def test_heat_map_given_years_of_new_york_leaves_holidays_blank() -> None:
+    """As many marks as sessions; the fourth of July has none."""
+    calendar = get_calendar("XNYS")
+    sessions = calendar.label_us[calendar.session_rows_in(dates_between("2012-01-01", "2014-01-01"))]
+    lines = lines_of(counted(sessions))
+    assert "".join(lines).count("■") == len(sessions)
+    assert max(len(line) for line in lines) <= NARROW
+    whole = lines_of(
+        counted(
+            np.append(sessions, labels("2012-07-04"))[
+                np.argsort(np.append(sessions, labels("2012-07-04")))
+            ]
+        )
+    )
+    different = [(a, b) for a, b in zip(lines, whole, strict=True) if a != b]
+    assert [pair[1][:3] for pair in different] == ["201", "Wed"]
+
+
+def test_heat_map_given_room_puts_years_side_by_side() -> None:
+    """What takes two blocks of lines in 60 columns takes one in 120."""
+    sessions = counted(labels("2023-01-03", "2024-01-02"))
+    narrow, wide = lines_of(sessions), lines_of(sessions, 120)
+    assert len(narrow) == 2 * len(wide)
+    assert wide[0].split("  ")[0] == "2023"
+    assert wide[3].split() == ["Tue", "■", "Tue", "■"]
+    assert max(len(line) for line in wide) <= 120
+
+
+def test_heat_map_given_sessions_on_weekends_has_seven_lines() -> None:
+    """What never closes has Saturdays and Sundays, in a year between two as well."""
+    lines = lines_of(counted(labels("2022-01-01", "2024-01-07")))
+    assert [line[:3] for line in lines if line.startswith("Sun")] == ["Sun"] * 3
+    assert "2023  0 of 0 bars" in lines
