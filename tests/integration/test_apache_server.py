@@ -1,4 +1,4 @@
-"""The TimescaleDB servers of the tests are what they are taken for."""
+"""The native TimescaleDB of the tests is what it is taken for."""
 
 from collections.abc import Iterator
 from dataclasses import replace
