@@ -32,8 +32,8 @@ from marketdata.storage.intake import BarIntake
 from marketdata.storage.latest import LatestBarReader
 from marketdata.storage.lifecycle import borrow_embedded, own_embedded
 from marketdata.storage.migrate import Migration, migrate, migrations, pending
-from marketdata.storage.modes import DatabaseFacts, StorageMode, probe
-from marketdata.storage.partitions import PlainPartitions
+from marketdata.storage.modes import DatabaseFacts, StorageMode, probe, probe_address
+from marketdata.storage.partitions import Partitions
 from marketdata.storage.pools import PoolLimits, Pools
 from marketdata.storage.statistics import StatisticsReader
 from marketdata.storage.symbol_deletion import SymbolDeleter
@@ -113,7 +113,7 @@ def build_stores(address: AddressOf, settings: Settings) -> Stores:
         coverage=CoverageReader(pools, reader),
         statistics=StatisticsReader(pools),
         deleter=BarDeleter(pools),
-        intake=BarIntake(pools, BarWriter(pools, PlainPartitions(pools))),
+        intake=BarIntake(pools, BarWriter(pools, Partitions(pools))),
     )
 
 
@@ -133,9 +133,21 @@ async def open_database(settings: Settings, command: str) -> AsyncIterator[Addre
         yield _given(settings)
 
 
-async def migrate_database(address: AddressOf) -> list[Migration]:
-    """Bring the schema to this release; see `migrate`."""
-    return await migrate(address(), StorageMode.PLAIN)
+async def migrate_database(address: AddressOf, settings: Settings) -> list[Migration]:
+    """Bring the schema to this release, in the mode that the database is or will be in; see `migrate`.
+
+    Raises
+    ------
+    DatabaseSetupError
+        The database cannot be what is configured.
+    """
+    facts = await probe_address(address(), wanted_mode(settings))
+    return await migrate(address(), facts.mode)
+
+
+def wanted_mode(settings: Settings) -> StorageMode | None:
+    """Tell the storage mode that is configured; None: what the database offers."""
+    return StorageMode(settings.storage_mode) if settings.storage_mode else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +180,7 @@ async def examine_database(address: AddressOf, settings: Settings) -> DatabaseRe
     # Known to be down until it answers: a question must not wait out the pool's timeout.
     stores.pools.report_database(is_down=True)
     async with stores.pools, stores.pools.query() as connection:
-        facts = await probe(connection)
+        facts = await probe(connection, wanted_mode(settings))
         return DatabaseReport(facts, await pending(connection, migrations(facts.mode)))
 
 
@@ -190,7 +202,7 @@ async def open_stores(
     """
     async with open_database(settings, command) as address:
         if migrates:
-            await migrate_database(address)
+            await migrate_database(address, settings)
         stores = build_stores(address, settings)
         async with stores.pools:
             if not migrates:
@@ -240,10 +252,11 @@ async def serve(
         # The port first: what is taken should be said before a database is started for nothing.
         port = bind(frontend.server, settings.host, settings.port)
         current.append(await stack.enter_async_context(_service_database(settings)))
-        await migrate_database(current[0])
+        await migrate_database(current[0], settings)
         await stack.enter_async_context(stores.pools)
         async with stores.pools.query() as connection:
-            facts = await probe(connection)
+            facts = await probe(connection, wanted_mode(settings))
+        log.info("database", extra={"is": str(facts)})
         if with_sample and await stores.sample.is_empty():
             await stores.sample.run(fetch_sample_stocks(), on_sample)
         await frontend.start()

@@ -66,6 +66,11 @@ class Settings(BaseSettings):
         validation_alias="MARKETDATA_PG_BINDIR",
         description="Programs of another PostgreSQL >= 15 for the embedded server",
     )
+    storage_mode: Literal["plain", "apache", "timescale"] | None = Field(
+        None,
+        validation_alias="MARKETDATA_STORAGE_MODE",
+        description="plain, apache or timescale; empty: what the database is",
+    )
     stream_pool_size: Annotated[int, Field(ge=1, le=500)] = Field(
         40, validation_alias="MARKETDATA_STREAM_POOL_SIZE", description="Most bulk streams at a time"
     )

@@ -57,7 +57,7 @@ async def _migrate(settings: Settings) -> "list[Migration]":
     from marketdata import app  # noqa: PLC0415 -- 0.3 s that commands which only ask a service need not wait for
 
     async with app.open_database(settings, "migrate") as address:
-        return await app.migrate_database(address)
+        return await app.migrate_database(address, settings)
 
 
 async def _import_sample(settings: Settings) -> "list[SampleImport]":

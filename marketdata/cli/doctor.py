@@ -76,7 +76,7 @@ async def _examine_database(settings: Settings) -> Finding:
             report = await app.examine_database(address, settings)
     except MarketDataError as error:
         return ("database", _PROBLEM, str(error))
-    details = f"PostgreSQL {report.facts.postgres_version}, storage mode {report.facts.mode.value}"
+    details = str(report.facts)
     if report.pending:
         return ("database", _PROBLEM, f"{details}; schema is behind: run marketdata migrate")
     if not report.facts.is_durable:

@@ -45,7 +45,7 @@ def _say_imported(stock: "SampleImport") -> None:
 
 def _say_serving(serving: "Serving") -> None:
     target = f"{serving.host}:{serving.port}"
-    OUT.print(f"Serving on {target} with PostgreSQL {serving.facts.postgres_version}. Ctrl-C stops.")
+    OUT.print(f"Serving on {target} with {serving.facts}. Ctrl-C stops.")
     if not serving.has_bars:
         OUT.print("The database is empty. Try: marketdata import sample")
         return

@@ -10,7 +10,7 @@ from marketdata.domain.bars import BarFrame
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.commit_few import CommitResult, commit_few
 from marketdata.storage.commit_many import commit_many
-from marketdata.storage.partitions import PlainPartitions
+from marketdata.storage.partitions import Partitions
 from marketdata.storage.pools import Pools
 
 __all__ = ["FEW_BARS", "MOST_BARS_A_COMMIT", "BarWriter", "CommitResult"]
@@ -29,11 +29,11 @@ class BarWriter:
     ----------
     pools : Pools
         Where transactions run.
-    partitions : PlainPartitions
+    partitions : Partitions
         Makes what the bars need to stand in.
     """
 
-    def __init__(self, pools: Pools, partitions: PlainPartitions) -> None:
+    def __init__(self, pools: Pools, partitions: Partitions) -> None:
         self._pools = pools
         self._partitions = partitions
 

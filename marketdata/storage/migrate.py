@@ -9,6 +9,7 @@ from typing import Final
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg import errors as pg
 from psycopg.conninfo import make_conninfo
 
 from marketdata.errors import MigrationError
@@ -19,7 +20,7 @@ from marketdata.storage.translate import translated
 
 # Any constant of this service's own: two migrators at once take turns on it.
 _LOCK_KEY: Final = 0x4D44_4D49
-_NAME: Final = re.compile(r"(?P<number>\d{4})_(?P<title>[a-z_]+)(?:\.(?P<mode>[a-z]+))?\.sql")
+_NAME: Final = re.compile(r"(?P<number>\d{4})_(?P<title>[a-z_]+)(?:\.(?P<variant>[a-z]+))?\.sql")
 
 _CREATE_HISTORY: Final = """
     CREATE TABLE IF NOT EXISTS schema_migration (
@@ -58,12 +59,14 @@ class Migration:
 def migrations(mode: StorageMode) -> list[Migration]:
     """List the migrations of `mode` in their order.
 
-    ``NNNN_title.sql`` belongs to every mode, ``NNNN_title.<mode>.sql`` to one.
+    ``NNNN_title.sql`` belongs to every mode, ``.plain.sql`` to the plain one, ``.hypertable.sql`` to
+    those of TimescaleDB.
     """
+    variant = "hypertable" if mode.has_hypertables else "plain"
     found = []
     for file in (resources.files(__package__) / "migrations").iterdir():
         name = _NAME.fullmatch(file.name)
-        if name and name["mode"] in (None, mode.value):
+        if name and name["variant"] in (None, variant):
             found.append(Migration(int(name["number"]), name["title"], file.read_text("utf-8")))
     return sorted(found, key=lambda migration: migration.number)
 
@@ -129,11 +132,23 @@ async def migrate(address: Address, mode: StorageMode) -> list[Migration]:
         )
         async with connection:
             await connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK_KEY])
+            if mode.has_hypertables:
+                await _make_extension(connection)
             await connection.execute(_CREATE_HISTORY)
             todo = await pending(connection, migrations(mode))
             for migration in todo:
                 await _apply(connection, migration)
             return todo
+
+
+async def _make_extension(connection: Connection) -> None:
+    try:
+        await connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+    except (pg.InsufficientPrivilege, pg.FeatureNotSupported, pg.UndefinedFile) as error:
+        raise MigrationError(
+            f"the extension timescaledb cannot be made here: {error.diag.message_primary}; let an "
+            "administrator run CREATE EXTENSION timescaledb, or set MARKETDATA_STORAGE_MODE=plain"
+        ) from error
 
 
 async def _apply(connection: Connection, migration: Migration) -> None:

@@ -12,8 +12,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from psycopg import AsyncConnection
+from psycopg.conninfo import make_conninfo
+
 from marketdata.errors import DatabaseSetupError
+from marketdata.storage.address import Address
 from marketdata.storage.pools import Connection
+from marketdata.storage.translate import translated
 
 # MERGE-free, but daterange exclusion, date_bin and SQL-body functions need at least this.
 OLDEST_POSTGRES: Final = 15
@@ -78,6 +83,22 @@ class DatabaseFacts:
         """Say it in a line."""
         extension = f", TimescaleDB {self.timescale_version}" if self.timescale_version else ""
         return f"PostgreSQL {self.postgres_version}{extension}, storage mode {self.mode.value}"
+
+
+async def probe_address(address: Address, wanted: StorageMode | None = None) -> DatabaseFacts:
+    """Find out what a database is before there are pools; as `probe`.
+
+    Raises
+    ------
+    DatabaseUnavailableError
+        It cannot be reached.
+    """
+    with translated():
+        connection = await AsyncConnection.connect(
+            make_conninfo("", **address.connection_parameters()), autocommit=True
+        )
+        async with connection:
+            return await probe(connection, wanted)
 
 
 async def probe(connection: Connection, wanted: StorageMode | None = None) -> DatabaseFacts:

@@ -1,4 +1,4 @@
-"""Partitions of the plain mode: made before the data that goes into them."""
+"""Partitions, made before the data that goes into them."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -17,10 +17,10 @@ _MOST_PARTITIONS_A_TRANSACTION: Final = 32
 _ENSURE: Final = "SELECT bar_partition_ensure(%s::bar_table, %s)"
 
 
-class PlainPartitions:
-    """Keeps the native range partitions that writes need.
+class Partitions:
+    """Makes the native range partitions that writes need.
 
-    TimescaleDB makes its chunks itself: the other storage modes take another class at this seam.
+    Where TimescaleDB makes its chunks itself, ``bar_partition_ensure`` does nothing.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ from marketdata.storage.bar_tables import bar_table, bar_table_label, partition_
 from marketdata.storage.commit import BarWriter
 from marketdata.storage.copy_codec import COPY_HEADER, COPY_TRAILER, encode_text_rows
 from marketdata.storage.embedded import EmbeddedPostgres, ServerAddress
-from marketdata.storage.partitions import PlainPartitions
+from marketdata.storage.partitions import Partitions
 from marketdata.storage.pools import PoolLimits, Pools
 from marketdata.storage.symbols import SymbolStore
 from tests.benchmarks.synthetic import daily_bars, minute_bars, renamed
@@ -115,7 +115,7 @@ async def opened_storage(database: ServerAddress) -> AsyncIterator[Storage]:
     with ThreadPoolExecutor(LIMITS.stream_size, thread_name_prefix="bulk-read") as executor:
         async with Pools(lambda: database, LIMITS) as pools:
             yield Storage(
-                writer=BarWriter(pools, PlainPartitions(pools)),
+                writer=BarWriter(pools, Partitions(pools)),
                 reader=BarReader(pools, executor),
                 symbols=SymbolStore(pools),
             )

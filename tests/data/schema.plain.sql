@@ -61,6 +61,38 @@ CREATE TYPE public.bar_table AS ENUM (
 );
 
 --
+-- Name: bar_partition_drop_oldest(public.bar_table); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.bar_partition_drop_oldest(which public.bar_table) RETURNS TABLE(range_start timestamp with time zone, range_end timestamp with time zone, dropped_rows bigint)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    AS $_$
+DECLARE
+    settings public.bar_storage;
+    part     record;
+BEGIN
+    SELECT * INTO STRICT settings FROM public.bar_storage AS kept WHERE kept.which = $1 FOR UPDATE;
+    IF settings.keep_confirmed_at IS NULL THEN
+        RAISE EXCEPTION 'retention of % bars is not confirmed', which
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    SELECT * INTO part FROM public.bar_partitions(which) AS oldest
+     WHERE oldest.range_end <= now() - settings.keep ORDER BY oldest.range_start LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    PERFORM public.bar_retention_record(which, part.range_end);
+    EXECUTE format('SELECT count(*) FROM public.%I', part.name) INTO dropped_rows;
+    EXECUTE format('DROP TABLE public.%I', part.name);
+    range_start := part.range_start;
+    range_end := part.range_end;
+    RETURN NEXT;
+END
+$_$;
+
+--
 -- Name: bar_partition_ensure(public.bar_table, timestamp with time zone[]); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -69,41 +101,143 @@ CREATE FUNCTION public.bar_partition_ensure(which public.bar_table, starts times
     SET "TimeZone" TO 'UTC'
     AS $$
 DECLARE
-    parent text := format('market_stock_hist_bars_%s_ts', which);
-    width  interval := bar_partition_interval(which);
-    start  timestamptz;
-    child  text;
-    made   integer := 0;
+    parent    text := format('market_stock_hist_bars_%s_ts', which);
+    width     interval := bar_partition_interval(which);
+    stretch   interval := CASE which WHEN 'min' THEN interval '1 day' WHEN 'hour' THEN interval '7 days'
+                                     ELSE interval '30 days' END;
+    start     timestamptz;
+    part_from timestamptz;
+    part_to   timestamptz;
+    child     text;
+    lowers    timestamptz[];
+    uppers    timestamptz[];
+    made      integer := 0;
 BEGIN
     -- One maker a table at a time: two would both find the partition missing.
     PERFORM pg_advisory_xact_lock(hashtext('bar_partition_ensure'), hashtext(parent));
+    SELECT array_agg(range_start), array_agg(range_end) INTO lowers, uppers FROM bar_partitions(which);
     FOREACH start IN ARRAY starts LOOP
-        IF date_bin(width, start, timestamptz 'epoch') <> start THEN
+        IF date_bin(stretch, start, timestamptz 'epoch') <> start THEN
             RAISE EXCEPTION 'not the start of a partition of %: %', parent, start
                 USING ERRCODE = 'invalid_parameter_value';
         END IF;
-        child := format('%s_p%s', parent, to_char(start, 'YYYYMMDD'));
-        CONTINUE WHEN to_regclass(format('%I', child)) IS NOT NULL;
-        EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', child, parent);
-        -- The check spares ATTACH its scan; it says the same as the partition's bound.
-        EXECUTE format('ALTER TABLE %I ADD CONSTRAINT bound CHECK (time >= %L AND time < %L)',
-                       child, start, start + width);
-        EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
-                       parent, child, start, start + width);
-        EXECUTE format('ALTER TABLE %I DROP CONSTRAINT bound', child);
-        made := made + 1;
+        part_to := start;
+        WHILE part_to < start + stretch LOOP
+            part_from := part_to;
+            part_to := (SELECT upper FROM unnest(lowers, uppers) AS part (lower, upper)
+                         WHERE lower <= part_from AND upper > part_from);
+            CONTINUE WHEN part_to IS NOT NULL;
+            part_to := date_bin(width, part_from, timestamptz 'epoch') + width;
+            part_from := greatest(date_bin(width, part_from, timestamptz 'epoch'),
+                (SELECT max(upper) FROM unnest(uppers) AS upper WHERE upper <= part_from));
+            part_to := least(part_to,
+                (SELECT min(lower) FROM unnest(lowers) AS lower WHERE lower > part_from));
+            child := format('%s_p%s', parent, to_char(part_from, 'YYYYMMDD'));
+            EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', child, parent);
+            -- The check spares ATTACH its scan; it says the same as the partition's bound.
+            EXECUTE format('ALTER TABLE %I ADD CONSTRAINT bound CHECK (time >= %L AND time < %L)',
+                           child, part_from, part_to);
+            EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                           parent, child, part_from, part_to);
+            EXECUTE format('ALTER TABLE %I DROP CONSTRAINT bound', child);
+            lowers := lowers || part_from;
+            uppers := uppers || part_to;
+            made := made + 1;
+        END LOOP;
     END LOOP;
     RETURN made;
 END
 $$;
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: bar_storage; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.bar_storage (
+    which public.bar_table NOT NULL,
+    partition_interval interval NOT NULL,
+    compress_after interval NOT NULL,
+    keep interval NOT NULL,
+    keep_confirmed_at timestamp with time zone,
+    dropped_before timestamp with time zone,
+    CONSTRAINT bar_storage_compress_after_check CHECK ((compress_after >= '1 day'::interval)),
+    CONSTRAINT bar_storage_keep_floor CHECK ((keep >=
+CASE which
+    WHEN 'min'::public.bar_table THEN '7 days'::interval
+    WHEN 'hour'::public.bar_table THEN '90 days'::interval
+    WHEN 'day'::public.bar_table THEN '365 days'::interval
+    ELSE NULL::interval
+END)),
+    CONSTRAINT bar_storage_partition_interval_check CHECK (((partition_interval >= '1 day'::interval) AND (partition_interval <= '366 days'::interval) AND (((EXTRACT(epoch FROM partition_interval))::bigint % (86400)::bigint) = 0)))
+);
+
+--
+-- Name: COLUMN bar_storage.compress_after; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.bar_storage.compress_after IS 'Age of a chunk that is compressed; only where there is a columnstore.';
+
+--
+-- Name: COLUMN bar_storage.keep_confirmed_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.bar_storage.keep_confirmed_at IS 'When an operator confirmed that older bars are to be dropped; null: nothing is ever dropped.';
+
+--
+-- Name: COLUMN bar_storage.dropped_before; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.bar_storage.dropped_before IS 'What is older was dropped; null: nothing was.';
 
 --
 -- Name: bar_partition_interval(public.bar_table); Type: FUNCTION; Schema: public; Owner: -
 --
 
 CREATE FUNCTION public.bar_partition_interval(which public.bar_table) RETURNS interval
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE which WHEN 'min'::public.bar_table THEN '1 day'::interval WHEN 'hour'::public.bar_table THEN '7 days'::interval WHEN 'day'::public.bar_table THEN '30 days'::interval ELSE NULL::interval END;
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (SELECT kept.partition_interval FROM public.bar_storage kept WHERE (kept.which = bar_partition_interval.which));
+
+--
+-- Name: bar_partitions(public.bar_table); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.bar_partitions(which public.bar_table) RETURNS TABLE(name text, range_start timestamp with time zone, range_end timestamp with time zone, is_compressed boolean, size_bytes bigint, rows_estimate bigint)
+    LANGUAGE sql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    AS $_$
+    SELECT child.relname::text, bound[1]::timestamptz, bound[2]::timestamptz, false,
+           pg_total_relation_size(child.oid),
+           CASE WHEN child.reltuples < 0 THEN pg_relation_size(child.oid) / 120
+                ELSE child.reltuples END::bigint
+      FROM pg_inherits AS link JOIN pg_class AS child ON child.oid = link.inhrelid
+     CROSS JOIN LATERAL regexp_match(pg_get_expr(child.relpartbound, child.oid),
+                                     $re$FROM \('([^']*)'\) TO \('([^']*)'\)$re$) AS bound
+     WHERE link.inhparent = format('public.market_stock_hist_bars_%s_ts', which)::regclass
+     ORDER BY 2
+$_$;
+
+--
+-- Name: bar_retention_record(public.bar_table, timestamp with time zone); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.bar_retention_record(which public.bar_table, until timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+DECLARE
+    label text := CASE which WHEN 'min' THEN '1m' WHEN 'hour' THEN '1h' ELSE '1d' END;
+BEGIN
+    UPDATE public.bar_storage AS kept SET dropped_before = greatest(kept.dropped_before, until)
+     WHERE kept.which = $1;
+    DELETE FROM public.bar_latest WHERE timeframe = label AND time < until;
+    UPDATE public.bar_latest SET first_time = until WHERE timeframe = label AND first_time < until;
+END
+$_$;
 
 --
 -- Name: bar_write_take_seq(); Type: FUNCTION; Schema: public; Owner: -
@@ -164,10 +298,6 @@ CREATE FUNCTION public.symbol_search_name(name text) RETURNS text
  SELECT COALESCE(NULLIF(btrim(regexp_replace(regexp_replace(plain.words, '\m(the|inc|incorporated|corp|corporation|co|company|ltd|limited|plc|llc|lp|sa|ag|se|nv|ab|spa|asa|oyj|class|common|ordinary|stock|shares?)\M'::text, ''::text, 'g'::text), ' +'::text, ' '::text, 'g'::text)), ''::text), plain.words) AS "coalesce"
     FROM ( SELECT btrim(regexp_replace(regexp_replace(regexp_replace(public.symbol_fold(symbol_search_name.name), '[''’&]'::text, ''::text, 'g'::text), '\m(\w)\.(?=\w\M)'::text, '\1'::text, 'g'::text), '[^[:alnum:]]+'::text, ' '::text, 'g'::text)) AS words) plain;
 END;
-
-SET default_tablespace = '';
-
-SET default_table_access_method = heap;
 
 --
 -- Name: bar_change; Type: TABLE; Schema: public; Owner: -
@@ -491,6 +621,13 @@ ALTER TABLE ONLY public.bar_latest
 
 ALTER TABLE ONLY public.bar_log_head
     ADD CONSTRAINT bar_log_head_pkey PRIMARY KEY (log_id);
+
+--
+-- Name: bar_storage bar_storage_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.bar_storage
+    ADD CONSTRAINT bar_storage_pkey PRIMARY KEY (which);
 
 --
 -- Name: bar_write bar_write_pkey; Type: CONSTRAINT; Schema: public; Owner: -

@@ -11,7 +11,7 @@ from psycopg import sql
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.bar_tables import partition_starts
-from marketdata.storage.partitions import PlainPartitions
+from marketdata.storage.partitions import Partitions
 from tests.support.bars import Bar, days, frame_of, series
 from tests.support.rows import TABLES, Partition, fetch, partitions, stored_bars
 from tests.support.storage import Storage
@@ -62,7 +62,7 @@ async def test_ensure_given_partitions_that_exist_asks_the_database_no_more(
     requests = storage.pools.stats()["queries"]["requests_num"]
     await storage.partitions.ensure(timeframe, time_us)
     assert storage.pools.stats()["queries"]["requests_num"] == requests
-    await PlainPartitions(storage.pools).ensure(timeframe, time_us)
+    await Partitions(storage.pools).ensure(timeframe, time_us)
     assert await partitions(storage, timeframe) == made
 
 
@@ -91,7 +91,7 @@ def drop(partition: Partition) -> sql.Composed:
 async def test_ensure_given_many_makers_at_once_makes_each_once(storage: Storage) -> None:
     """Processes that start with the same backfill do not stop each other."""
     times_us = np.arange(0, days(2_000), days(30))
-    makers = [PlainPartitions(storage.pools) for _ in range(8)]
+    makers = [Partitions(storage.pools) for _ in range(8)]
     await asyncio.gather(*(maker.ensure(Timeframe.DAY_1, times_us) for maker in makers))
     made = await partitions(storage, Timeframe.DAY_1)
     assert [part.start_us for part in made] == times_us.tolist()

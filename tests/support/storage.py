@@ -13,7 +13,7 @@ from marketdata.storage.commit import BarWriter
 from marketdata.storage.deletion import BarDeleter
 from marketdata.storage.intake import BarIntake
 from marketdata.storage.latest import LatestBarReader
-from marketdata.storage.partitions import PlainPartitions
+from marketdata.storage.partitions import Partitions
 from marketdata.storage.pools import PoolLimits, Pools
 from marketdata.storage.statistics import StatisticsReader
 from marketdata.storage.symbol_deletion import SymbolDeleter
@@ -29,7 +29,7 @@ class Storage:
 
     address: Callable[[], Address]
     pools: Pools
-    partitions: PlainPartitions
+    partitions: Partitions
     writer: BarWriter
     reader: BarReader
     latest: LatestBarReader
@@ -48,7 +48,7 @@ async def opened_storage(
     """Open the pools of a database, and close them at the end."""
     with ThreadPoolExecutor(limits.stream_size, thread_name_prefix="bulk-read") as executor:
         async with Pools(address, limits) as pools:
-            partitions = PlainPartitions(pools)
+            partitions = Partitions(pools)
             writer = BarWriter(pools, partitions)
             reader = BarReader(pools, executor)
             yield Storage(

@@ -54,6 +54,14 @@ class Binaries:
         """Path of a program."""
         return self.folder / name
 
+    @property
+    def has_timescale(self) -> bool:
+        """Whether TimescaleDB is installed with it: its loader lies among the server's libraries."""
+        libraries = self.folder.resolve().parent / "lib"
+        return any(
+            (folder / "timescaledb.so").exists() for folder in (libraries, libraries / "postgresql")
+        )
+
 
 def parse_version(text: str) -> str | None:
     """Return ``18.6`` from the output of ``postgres --version``; None when there is none in it."""

@@ -10,7 +10,7 @@ from marketdata.errors import DatabaseSetupError, DataFolderInUseError
 from marketdata.storage.embedded.account import current_account
 from marketdata.storage.embedded.address import ServerAddress
 from marketdata.storage.embedded.adoption import attach, database_address, find_running
-from marketdata.storage.embedded.binaries import find_binaries
+from marketdata.storage.embedded.binaries import Binaries, find_binaries
 from marketdata.storage.embedded.cluster import initialise
 from marketdata.storage.embedded.deadline import AbandonedError, Deadline
 from marketdata.storage.embedded.folder import STATE_FOLDER, DataFolder, default_data_folder
@@ -18,7 +18,7 @@ from marketdata.storage.embedded.launch import FolderBusyError, Launcher
 from marketdata.storage.embedded.lock import SERVE, FolderLock
 from marketdata.storage.embedded.postmaster import Postmaster, end_orphans
 from marketdata.storage.embedded.server_log import ServerLog
-from marketdata.storage.embedded.settings import check_extra_settings
+from marketdata.storage.embedded.settings import TIMESCALE, check_extra_settings
 from marketdata.storage.embedded.sql import prepare_database
 
 _LOG = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ class EmbeddedPostgres:
                 else:
                     initialise(self._folder, binaries, account, password)
                 self._launcher = Launcher(
-                    self._folder, binaries, account, password, self._extra_settings
+                    self._folder, binaries, account, password, self._settings(binaries)
                 )
                 return self._bring_up(self._launcher)
             except BaseException:
@@ -176,6 +176,9 @@ class EmbeddedPostgres:
     def trim_log(self) -> None:
         """Keep PostgreSQL's log file within its bound."""
         ServerLog(self._folder.log_file).trim()
+
+    def _settings(self, binaries: Binaries) -> dict[str, str]:
+        return {**(TIMESCALE if binaries.has_timescale else {}), **self._extra_settings}
 
     def _bring_up(self, launcher: Launcher) -> ServerAddress:
         postmaster, port = self._adopt_or_launch(launcher)

@@ -45,6 +45,13 @@ _TUNED: Mapping[str, str] = {
     "wal_compression": "off",
 }
 
+# Where the PostgreSQL that is run has TimescaleDB.
+TIMESCALE: Mapping[str, str] = {
+    "shared_preload_libraries": "timescaledb",
+    # What runs on a desk tells nobody about it.
+    "timescaledb.telemetry_level": "off",
+}
+
 _REFUSED = frozenset(
     {
         *DURABLE,
