@@ -96,7 +96,9 @@ def _print(asked: BarsAsked) -> None:
     headings = ["symbol", "time", "open", "high", "low", "close", "volume", "feed"]
     if frame.revision.any():
         headings.append("revision")
-    print_table(headings, _table_rows(frame, asked.timeframe), numbers_from=2)
+    # What a narrow terminal can do without, the first ones first.
+    spare = ["feed", *(["symbol"] if len(asked.symbols) == 1 else []), "volume", "open"]
+    print_table(headings, _table_rows(frame, asked.timeframe), numbers_from=2, spare=spare)
 
 
 def _plot(asked: BarsAsked) -> None:

@@ -17,6 +17,8 @@ from marketdata.domain.timeframe import Timeframe
 
 # What a shell reports of a command that Ctrl-C ended.
 INTERRUPTED: Final = 130
+# What the csv module would write as Python spells it.
+_NOT_OF_CSV: Final = frozenset({bool, dict})
 
 
 class RowForm(Enum):
@@ -55,7 +57,10 @@ class RowWriter:
     def write(self, rows: Iterable[Sequence[Any]]) -> None:
         """Write rows, and let whoever reads the pipe have them at once."""
         if self._csv is not None:
-            self._csv.writerows([_cell(value) for value in row] for row in rows)
+            # A test of the type in place: a call for each cell would take a third of the whole time.
+            self._csv.writerows(
+                [_json(value) if type(value) in _NOT_OF_CSV else value for value in row] for row in rows
+            )
         else:
             for row in rows:
                 self._stream.write(_json(dict(zip(self._fields, row, strict=True))) + "\n")
@@ -88,7 +93,3 @@ def iso_times(time_us: Int64Array, timeframe: Timeframe) -> list[str]:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-
-
-def _cell(value: Any) -> Any:
-    return _json(value) if isinstance(value, (bool, dict)) else value

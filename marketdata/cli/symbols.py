@@ -42,7 +42,8 @@ def symbols(*, as_json: AsJson = False, as_csv: AsCsv = False, address: Address 
         return
     headings = ["symbol", "name", "venue", "currency", "asset class", "status", "listed"]
     rows = [_table_row(symbol) for symbol in found]
-    print_table(headings, rows, wide="name", numbers_from=len(headings))
+    spare = ("listed", "asset class", "status", "currency", "venue")
+    print_table(headings, rows, wide="name", numbers_from=len(headings), spare=spare)
     OUT.print(f"{len(found)} symbols")
 
 

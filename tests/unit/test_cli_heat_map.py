@@ -40,6 +40,12 @@ def test_heat_map_given_a_date_puts_it_into_its_week_and_weekday() -> None:
     assert lines[4:] == ["Wed", "Thu", "Fri", ""]
 
 
+def test_heat_map_given_year_that_begins_on_a_sunday_has_its_week_alone() -> None:
+    """2 January 2023 is a Monday and stands in the second week; so does the Friday behind it."""
+    lines = lines_of(counted(labels("2023-01-02", "2023-01-06")))
+    assert (lines[2], lines[6]) == ("Mon  ■", "Fri  ■")
+
+
 def test_heat_map_given_a_month_writes_its_name_over_its_first_week() -> None:
     """1 January 2023 is a Sunday: 1 February lies in the sixth week, counted from 0 the fifth."""
     months = lines_of(counted(labels("2023-02-01")))[1]

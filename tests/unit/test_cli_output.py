@@ -1,8 +1,10 @@
 """Tables: plain, whole, and of whatever text there is."""
 
 import pytest
+from rich.console import Console
 from rich.text import Text
 
+from marketdata.cli import output
 from marketdata.cli.output import print_table
 
 
@@ -40,3 +42,29 @@ def test_print_table_given_no_rows_prints_the_headings(capsys: pytest.CaptureFix
     """An empty table is one of its headings."""
     print_table(["symbol", "name"], [], numbers_from=2)
     assert printed(capsys)[0] == "symbol  name"
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected", "missing"),
+    [
+        (28, "AAPL  44.86  1,000,000  eod", ""),
+        (27, "AAPL  44.86  1,000,000", "feed"),
+        (22, "AAPL  44.86  1,000,000", "feed"),
+        (21, "AAPL  44.86", "feed, volume"),
+    ],
+)
+def test_print_table_given_little_room_leaves_columns_out_whole(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    columns: int,
+    expected: str,
+    missing: str,
+) -> None:
+    """A number that is cut is another number: whole columns go, and are named."""
+    monkeypatch.setattr(output, "OUT", Console(width=columns, highlight=False))
+    headings = ["s", "close", "volume", "feed"]
+    rows = [["AAPL", "44.86", "1,000,000", "eod"]]
+    print_table(headings, rows, numbers_from=1, spare=["feed", "volume"])
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[2].split() == expected.split()
+    assert (f"No room for: {missing}" in printed.err) is bool(missing)
