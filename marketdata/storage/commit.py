@@ -8,7 +8,7 @@ from psycopg import errors as pg
 
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.timeframe import Timeframe
-from marketdata.storage.commit_few import CommitResult, commit_few
+from marketdata.storage.commit_few import Check, CommitResult, commit_few
 from marketdata.storage.commit_many import commit_many
 from marketdata.storage.partitions import Partitions
 from marketdata.storage.pools import Pools
@@ -37,7 +37,9 @@ class BarWriter:
         self._pools = pools
         self._partitions = partitions
 
-    async def commit_bars(self, frame: BarFrame, timeframe: Timeframe) -> CommitResult:
+    async def commit_bars(
+        self, frame: BarFrame, timeframe: Timeframe, check: Check | None = None
+    ) -> CommitResult:
         """Store bars in one transaction, and acknowledge it after COMMIT.
 
         The same bars again change nothing and leave no entry in the change log.
@@ -49,6 +51,9 @@ class BarWriter:
             `market_feed`, times within the sane bounds; `revision` is ignored.
         timeframe : Timeframe
             One that is stored.
+        check : callable, optional
+            Called within the transaction once no other writer of these tickers is under way, with its
+            connection: what it raises is raised, and nothing is stored.
 
         Raises
         ------
@@ -75,15 +80,17 @@ class BarWriter:
             wait_jitter=0.02,
         ):
             with attempt:
-                result = await self._attempt(frame, timeframe)
+                result = await self._attempt(frame, timeframe, check)
         return result
 
-    async def _attempt(self, frame: BarFrame, timeframe: Timeframe) -> CommitResult:
+    async def _attempt(
+        self, frame: BarFrame, timeframe: Timeframe, check: Check | None
+    ) -> CommitResult:
         await self._partitions.ensure(timeframe, frame.time_us)
         try:
             async with self._pools.query() as connection:
                 commit = commit_few if len(frame) <= FEW_BARS else commit_many
-                return await commit(connection, frame, timeframe)
+                return await commit(connection, frame, timeframe, check)
         except pg.CheckViolation:
             # "No partition of relation found for row": one was dropped behind our back.
             self._partitions.forget()

@@ -4,6 +4,7 @@ As `commit_many` it ends so: the stripes are locked, the bars are written, `bar_
 change log has its entry, COMMIT gives the seq.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -25,6 +26,8 @@ from marketdata.storage.copy_codec import native
 from marketdata.storage.parameters import number_array, text_array, time_array
 from marketdata.storage.pools import Connection
 from marketdata.storage.stripes import lock_stripes
+
+Check = Callable[[Connection], Awaitable[None]]
 
 _WRITTEN: Final = np.dtype([("ord", ">i4"), ("revision", ">i4")])
 
@@ -54,7 +57,9 @@ class CommitResult:
         return self.accepted + self.revised
 
 
-async def commit_few(connection: Connection, frame: BarFrame, timeframe: Timeframe) -> CommitResult:
+async def commit_few(
+    connection: Connection, frame: BarFrame, timeframe: Timeframe, check: Check | None = None
+) -> CommitResult:
     """Store few bars, sent as array parameters.
 
     Two round trips: up to the classification, and from the change log to the seq.
@@ -63,10 +68,14 @@ async def commit_few(connection: Connection, frame: BarFrame, timeframe: Timefra
     ----------
     frame : BarFrame
         Sorted by symbol and time, without duplicates; all columns.
+    check : callable, optional
+        See `BarWriter.commit_bars`.
     """
     async with connection.pipeline():
         async with connection.transaction():
             await lock_stripes(connection, frame.symbols, timeframe)
+            if check is not None:
+                await check(connection)
             result, write_id = await _classify_and_write(connection, frame, timeframe)
         seq = await committed_seq(connection, write_id) if result.changes else 0
     return replace(result, seq=seq)

@@ -14,7 +14,7 @@ from marketdata.domain.timeframe import Timeframe
 from marketdata.storage import commit_sql
 from marketdata.storage.bar_rows import sql_columns, to_column_frame
 from marketdata.storage.change_log import append_change, committed_seq
-from marketdata.storage.commit_few import CommitResult, array_parameters, change_of
+from marketdata.storage.commit_few import Check, CommitResult, array_parameters, change_of
 from marketdata.storage.copy_codec import COPY_HEADER, COPY_TRAILER, encode_text_rows
 from marketdata.storage.parameters import number_array, text_array, time_array
 from marketdata.storage.pools import Connection
@@ -38,13 +38,17 @@ class _Surroundings:
     stored: BarFrame
 
 
-async def commit_many(connection: Connection, frame: BarFrame, timeframe: Timeframe) -> CommitResult:
+async def commit_many(
+    connection: Connection, frame: BarFrame, timeframe: Timeframe, check: Check | None = None
+) -> CommitResult:
     """Store many bars.
 
     Parameters
     ----------
     frame : BarFrame
         Sorted by symbol and time, without duplicates; all columns.
+    check : callable, optional
+        See `BarWriter.commit_bars`.
 
     Raises
     ------
@@ -54,6 +58,8 @@ async def commit_many(connection: Connection, frame: BarFrame, timeframe: Timefr
     frame = frame.with_used_symbols()
     async with connection.transaction():
         await lock_stripes(connection, frame.symbols, timeframe)
+        if check is not None:
+            await check(connection)
         around = await _read_surroundings(connection, frame, timeframe)
         if not set(np.unique(frame.feed).tolist()) <= set(around.ranks):
             raise ValueError("a bar of a feed that market_feed does not have")

@@ -10,11 +10,11 @@ from marketdata.domain.feed import FeedCatalog
 from marketdata.domain.symbol import ResolvedSymbol
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
-from marketdata.errors import FieldViolation, InvalidRequestError
+from marketdata.errors import FieldViolation, InvalidRequestError, WriteConflictError
 from marketdata.storage.calendars import in_regular_hours, load_calendars
 from marketdata.storage.commit import BarWriter, CommitResult
 from marketdata.storage.feeds import read_catalog
-from marketdata.storage.pools import Pools
+from marketdata.storage.pools import Connection, Pools
 from marketdata.storage.symbols import resolve
 
 
@@ -74,7 +74,14 @@ class BarIntake:
         frame = frame.with_used_symbols()
         if timeframe is not Timeframe.DAY_1:
             frame = await _with_session_flags(frame, known)
-        return IntakeResult(await self._writer.commit_bars(frame, timeframe), rejected)
+
+        async def check(connection: Connection) -> None:
+            if await resolve(connection, tuple(known), timeframe) != known:
+                raise WriteConflictError(
+                    "a symbol was renamed or deleted meanwhile; nothing was stored, send the call again"
+                )
+
+        return IntakeResult(await self._writer.commit_bars(frame, timeframe, check), rejected)
 
 
 def _under_tickers(

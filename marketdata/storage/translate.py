@@ -1,8 +1,9 @@
 """psycopg's errors turned into the tree's: the only place that reads SQLSTATEs."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Final
 
 import psycopg
 from psycopg import errors as pg
@@ -29,7 +30,6 @@ _SERVER_GOING_AWAY = (
     pg.TooManyConnections,
     pg.IdleInTransactionSessionTimeout,
 )
-_NO_SPACE = (pg.DiskFull, pg.OutOfMemory)
 # Two transactions in each other's way; a retry can succeed.
 CONFLICTS = (pg.DeadlockDetected, pg.SerializationFailure, pg.LockNotAvailable)
 
@@ -63,26 +63,41 @@ def translated() -> Iterator[None]:
 
 
 def _meaning(error: psycopg.Error) -> ServiceError | None:
-    # The specific classes first: all of these are OperationalErrors.
-    if isinstance(error, CONFLICTS):
-        return WriteConflictError(
-            "another writer kept the same rows locked; nothing was stored, send the call again",
-            retry_after_seconds=_RETRY_AFTER_SECONDS,
-        )
-    if isinstance(error, pg.QueryCanceled):
-        return QueryTimeoutError(
-            "the database did not finish in time; ask for a shorter range or fewer symbols"
-        )
-    if isinstance(error, _NO_SPACE):
-        return StorageFullError(
-            "the database has no space left; nothing was stored, free space and send it again",
-            retry_after_seconds=_RETRY_AFTER_SECONDS,
-        )
-    if isinstance(error, (PoolTimeout, PoolClosed, TooManyRequests, *_SERVER_GOING_AWAY)):
-        return _unavailable()
+    for known, make in _MEANINGS.items():
+        if isinstance(error, known):
+            return make()
     if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
         return _unavailable()  # libpq's own: the connection broke or cannot be made
     return None
+
+
+def _conflict() -> WriteConflictError:
+    return WriteConflictError(
+        "another session kept what the call needs locked; nothing was changed, send the call again",
+        retry_after_seconds=_RETRY_AFTER_SECONDS,
+    )
+
+
+def _timeout() -> QueryTimeoutError:
+    return QueryTimeoutError(
+        "the database did not finish in time; ask for a shorter range or fewer symbols"
+    )
+
+
+def _full() -> StorageFullError:
+    return StorageFullError(
+        "the database has no space left; nothing was stored, free space and send it again",
+        retry_after_seconds=_RETRY_AFTER_SECONDS,
+    )
+
+
+def _out_of_memory() -> DatabaseUnavailableError:
+    # Also where the table of locks is full: a statement over thousands of partitions takes each.
+    return DatabaseUnavailableError(
+        "the database is out of memory or of locks; ask for a shorter range, or raise its "
+        "max_locks_per_transaction",
+        retry_after_seconds=_RETRY_AFTER_SECONDS,
+    )
 
 
 def _unavailable() -> DatabaseUnavailableError:
@@ -90,3 +105,13 @@ def _unavailable() -> DatabaseUnavailableError:
         "the database cannot be reached at the moment; what was not acknowledged was not stored",
         retry_after_seconds=_RETRY_AFTER_SECONDS,
     )
+
+
+# All of these are OperationalErrors: only the specific classes tell them apart.
+_MEANINGS: Final[Mapping[type[psycopg.Error], Callable[[], ServiceError]]] = {
+    **dict.fromkeys(CONFLICTS, _conflict),
+    pg.QueryCanceled: _timeout,
+    pg.DiskFull: _full,
+    pg.OutOfMemory: _out_of_memory,
+    **dict.fromkeys((PoolTimeout, PoolClosed, TooManyRequests, *_SERVER_GOING_AWAY), _unavailable),
+}

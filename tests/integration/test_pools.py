@@ -37,7 +37,7 @@ ANSWERS: Final = {
     "55P03": WriteConflictError,  # lock_not_available
     "57014": QueryTimeoutError,  # query_canceled
     "53100": StorageFullError,  # disk_full
-    "53200": StorageFullError,  # out_of_memory
+    "53200": DatabaseUnavailableError,  # out_of_memory
     "53300": DatabaseUnavailableError,  # too_many_connections
     "57P01": DatabaseUnavailableError,  # admin_shutdown
     "57P02": DatabaseUnavailableError,  # crash_shutdown
@@ -111,7 +111,7 @@ async def test_query_given_a_lock_that_stays_taken_raises_write_conflict(
 
     async with other.transaction():
         await lock_stripes(other, ["AAPL"], Timeframe.DAY_1)
-        with pytest.raises(WriteConflictError, match="nothing was stored, send the call again"):
+        with pytest.raises(WriteConflictError, match="nothing was changed, send the call again"):
             await lock_too()
         # Locks are a table's own: writers of other timeframes pass.
         bar = Bar("AAPL", days(20_000))

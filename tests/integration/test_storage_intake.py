@@ -1,5 +1,6 @@
 """Bars from outside: by the names of feeds and symbols that this database knows."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import date
 from typing import Final
@@ -11,9 +12,10 @@ from marketdata.domain.bars import BarFrame
 from marketdata.domain.symbol import NewSymbol, SymbolUpdate
 from marketdata.domain.time_range import TimeRange, session_label_us
 from marketdata.domain.timeframe import Timeframe
-from marketdata.errors import InvalidRequestError
-from marketdata.storage.commit import CommitResult
-from marketdata.storage.intake import IntakeResult
+from marketdata.errors import InvalidRequestError, WriteConflictError
+from marketdata.storage.commit import BarWriter, CommitResult
+from marketdata.storage.commit_few import Check
+from marketdata.storage.intake import BarIntake, IntakeResult
 from tests.support.bars import Bar, days, frame_of
 from tests.support.rows import changes, stored_bars
 from tests.support.storage import Storage
@@ -111,4 +113,40 @@ async def test_store_given_one_identity_under_two_names_refuses_all(storage: Sto
     bars = [Bar("FB", RENAMED_US, feed=0), Bar("META", RENAMED_US, feed=0)]
     with pytest.raises(InvalidRequestError, match="FB and META name the same symbol"):
         await storage.intake.store(frame_with_feeds(*bars, f0="sample/eod"), DAY)
+    assert await stored_bars(storage, DAY) == []
+
+
+class LateWriter(BarWriter):
+    """A writer before which something else happens."""
+
+    before: Callable[[], Awaitable[object]]
+
+    async def commit_bars(
+        self, frame: BarFrame, timeframe: Timeframe, check: Check | None = None
+    ) -> CommitResult:
+        """Let it happen, then commit."""
+        await self.before()
+        return await super().commit_bars(frame, timeframe, check)
+
+
+@pytest.mark.usefixtures("any_path")
+@pytest.mark.parametrize("happens", ["deleted", "renamed"])
+async def test_store_given_a_symbol_that_goes_meanwhile_stores_nothing(
+    storage: Storage, happens: str
+) -> None:
+    """Between looking a symbol up and storing its bars it can go: no bar stays that nobody finds."""
+    await create_symbols(storage, "A")
+    writer = LateWriter(storage.pools, storage.partitions)
+
+    async def before() -> None:
+        if happens == "deleted":
+            await storage.symbol_deleter.delete("A", force=False)
+        else:
+            await storage.symbols.update("A", SymbolUpdate({"symbol": "B"}, RENAMED))
+
+    writer.before = before
+    intake = BarIntake(storage.pools, writer)
+    bar = Bar("A", RENAMED_US, feed=0)
+    with pytest.raises(WriteConflictError, match="renamed or deleted meanwhile"):
+        await intake.store(frame_with_feeds(bar, f0="sample/eod"), DAY)
     assert await stored_bars(storage, DAY) == []

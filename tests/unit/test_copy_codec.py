@@ -18,12 +18,13 @@ from psycopg.types.numeric import Float8, Int2, Int4, Int8
 from marketdata.domain.bars import ALL_COLUMNS, COLUMN_DTYPES, BarColumn, BarFrame, full_columns
 from marketdata.domain.time_range import from_unix_us
 from marketdata.domain.timeframe import Timeframe
-from marketdata.storage.bar_rows import decode_frame, encode_inline, sql_columns
+from marketdata.storage.bar_rows import decode_column_frame, decode_frame, encode_inline, sql_columns
 from marketdata.storage.copy_codec import (
     COPY_HEADER,
     COPY_TRAILER,
     POSTGRES_EPOCH_US,
     CopyFormatError,
+    decode_columns,
     decode_rows,
     encode_array,
     encode_rows,
@@ -302,3 +303,48 @@ def test_encode_rows_given_no_rows_is_empty() -> None:
     assert encode_rows({"time": none}) == b""
     assert encode_text_rows(("AAPL", "A"), none, {"time": none}) == b""
     assert encode_text_rows((), none, {"time": none}) == b""
+
+
+def one_row(*fields: bytes) -> bytes:
+    """Make a row of fields as COPY sends it, header and trailer included."""
+    row = len(fields).to_bytes(2, "big")
+    row += b"".join(len(field).to_bytes(4, "big") + field for field in fields)
+    return COPY_HEADER + row + COPY_TRAILER
+
+
+def test_decode_columns_given_a_row_of_columns_looks_at_each() -> None:
+    """Every field is a column of its own width, in the network's byte order."""
+    times, feeds = np.arange(5, dtype=">i8"), np.arange(5, dtype=">i2")
+    found = decode_columns(one_row(times.tobytes(), feeds.tobytes()), [np.int64, np.int16])
+    assert [native(column).tolist() for column in found] == [[0, 1, 2, 3, 4]] * 2
+
+
+@pytest.mark.parametrize("data", [b"", COPY_HEADER, COPY_TRAILER, COPY_HEADER + COPY_TRAILER])
+def test_decode_columns_given_no_row_is_columns_without_values(data: bytes) -> None:
+    """Where no bar was found there is no row."""
+    assert [len(column) for column in decode_columns(data, [np.int64, np.int16])] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        one_row(bytes(16)),
+        one_row(bytes(16), bytes(4), bytes(4)),
+        one_row(bytes(15), bytes(4)),
+        one_row(bytes(16), bytes(6)),
+        one_row(bytes(16), bytes(4))[:-3],
+        one_row(bytes(16), bytes(4)) + b"more",
+    ],
+    ids=["fewer", "more", "not whole", "other lengths", "cut", "more behind"],
+)
+def test_decode_columns_given_anything_else_raises_copy_format_error(data: bytes) -> None:
+    """Bytes that are no such row are refused, never taken for fewer values."""
+    with pytest.raises(CopyFormatError):
+        decode_columns(data, [np.int64, np.int16])
+
+
+def test_decode_column_frame_given_times_out_of_order_raises_copy_format_error() -> None:
+    """No aggregate promises the order of its input: it is looked at."""
+    times = np.array([2, 1, 3], ">i8").tobytes()
+    with pytest.raises(CopyFormatError, match="out of order"):
+        decode_column_frame(one_row(times), [BarColumn.TIME], ("AAPL",), {}, many=False)
