@@ -245,3 +245,18 @@ def test_timescale_server_given_a_notification_tells_who_listens(timescale: Serv
         sender.execute("NOTIFY ours, 'hello'")
         assert [note.payload for note in one.notifies(timeout=10, stop_after=1)] == ["hello"]
         assert list(two.notifies(timeout=0)) == []
+
+
+def test_timescale_server_given_a_flush_after_a_pipeline_gives_the_turn_back(
+    timescale: ServerAddress,
+) -> None:
+    """Drivers ask for what is outstanding when nothing is: that begins no transaction."""
+    with connected(timescale) as one, connected(timescale) as two:
+        with one.pipeline() as pipeline, one.transaction():
+            one.execute("SELECT %s::int", [1])
+            pipeline.sync()
+        one.pgconn.enter_pipeline_mode()
+        one.pgconn.send_flush_request()
+        one.pgconn.flush()
+        one.pgconn.exit_pipeline_mode()
+        assert value_of(two, "SELECT 2") == 2

@@ -1,7 +1,8 @@
-"""Real databases for tests: one server a session, one migrated database a test.
+"""Real databases for tests: one server a storage mode, one migrated database a test.
 
 Copying a migrated database takes some 30 ms, so every test can have its own and none has to clean
-up. The fixtures over it stand in ``tests/conftest.py``.
+up. (In WebAssembly it takes most of a second, and the next copy is made while a test runs.) The
+fixtures over it stand in ``tests/conftest.py``.
 """
 
 import itertools
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import psycopg
 from psycopg import sql
@@ -50,17 +52,28 @@ def _disk_folder() -> Iterator[Path]:
         shutil.rmtree(base)
 
 
+class RunningServer(Protocol):
+    """What the tests use of a server, whichever it is."""
+
+    @property
+    def address(self) -> ServerAddress | None:
+        """Where it is reached, while it runs."""
+
+
 class Databases:
     """Makes databases on a running server.
 
     Parameters
     ----------
-    server : EmbeddedPostgres
+    server : RunningServer
         Started, and the tests' own.
+    mode : StorageMode
+        What the schema is made for.
     """
 
-    def __init__(self, server: EmbeddedPostgres) -> None:
+    def __init__(self, server: RunningServer, mode: StorageMode = StorageMode.PLAIN) -> None:
         self._server = server
+        self._mode = mode
         self._template: ServerAddress | None = None
         self._numbers = itertools.count(1)
 
@@ -68,7 +81,7 @@ class Databases:
         """Make a database with the whole schema: a copy of one that was migrated once."""
         if self._template is None:
             template = self.empty()
-            await migrate(template, StorageMode.PLAIN)
+            await migrate(template, self._mode)
             self._template = template
         return self._made(sql.SQL("TEMPLATE {}").format(sql.Identifier(self._template.database)))
 

@@ -129,6 +129,8 @@ export class Client {
     // The engine cannot wait for more input: it gets what belongs together at once.
     if (type === "Q" || type === "S" || type === "H") {
       const batch = this.#batch.splice(0);
+      // Nothing is held back that a lone Flush could ask for, and no Sync need follow it.
+      if (type === "H" && batch.length === 1) return;
       this.#then(() => this.#answer(batch, type));
     }
   }
