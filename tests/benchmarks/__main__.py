@@ -15,6 +15,7 @@ from tests.benchmarks import (
     memory,
     path,
     read,
+    stalled_readers,
     stream,
     write_rates,
 )
@@ -28,10 +29,20 @@ Benchmark = Callable[[Setting], Awaitable[list[Line]]]
 
 BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     module.NAME: module.run
-    for module in (ingest, read, stream, path, first_batch, latest_bar, write_rates, memory)
+    for module in (
+        ingest,
+        read,
+        stream,
+        path,
+        first_batch,
+        latest_bar,
+        stalled_readers,
+        write_rates,
+        memory,
+    )
 }
 # Too long for a quick run.
-_LONG: Final = frozenset({memory.NAME})
+_LONG: Final = frozenset({memory.NAME, stalled_readers.NAME, write_rates.NAME})
 _ROUNDS: Final = 15
 # The fewest whose median is worth telling.
 _QUICK_ROUNDS: Final = 7
