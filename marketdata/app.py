@@ -203,19 +203,18 @@ async def open_stores(
     async with open_database(settings, command) as address:
         if migrates:
             await migrate_database(address, settings)
+        else:
+            await _refuse_pending(address, settings, command)
         stores = build_stores(address, settings)
         async with stores.pools:
-            if not migrates:
-                await _refuse_pending(stores.pools, command)
             yield stores
 
 
-async def _refuse_pending(pools: Pools, command: str) -> None:
-    async with pools.query() as connection:
-        behind = await pending(connection, migrations((await probe(connection)).mode))
+async def _refuse_pending(address: AddressOf, settings: Settings, command: str) -> None:
+    behind = len((await examine_database(address, settings)).pending)
     if behind:
         raise MigrationError(
-            f"the schema is {len(behind)} migrations behind, and this {command} changes nothing: run"
+            f"the schema is {behind} migrations behind, and this {command} changes nothing: run"
             " marketdata migrate first"
         )
 

@@ -1,13 +1,18 @@
 """Commands whose output a person reads: the calendar, the plot, help, and refusals that help."""
 
 import asyncio
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from marketdata.client import CorporateAction, CorporateActionKind, MarketDataClient
 from marketdata.storage.embedded import ServerAddress
 from tests.contract.commands import Commands
 from tests.contract.known import Known
+from tests.contract.requests import DAY, TUESDAY_US, add_bars, add_symbols
+from tests.contract.service import Service
+from tests.support.bars import days
 from tests.support.databases import Databases, connected
 
 COMMANDS = (
@@ -61,6 +66,24 @@ async def test_coverage_given_derived_timeframe_names_those_that_are_stored(
     found = await commands.run("coverage", "AAPL", "-t", "5m", "--address", known.service.address)
     assert found.code == 1
     assert "1m, 1h, 1d" in found.err
+
+
+async def test_bars_given_adjustment_takes_actions_out_of_the_prices(
+    commands: Commands, service: Service
+) -> None:
+    """A split halves what was before it; a dividend without a close before it is named instead."""
+    await add_symbols(service, "AAPL")
+    await add_bars(service, [TUESDAY_US, TUESDAY_US + days(1)], DAY)
+    split = CorporateAction(CorporateActionKind.SPLIT, date(2024, 1, 3), split_ratio=2.0)
+    dividend = CorporateAction(CorporateActionKind.CASH_DIVIDEND, date(2024, 1, 2), cash_amount=0.5)
+    async with MarketDataClient(service.address) as client:
+        await client.create_corporate_actions("AAPL", [split, dividend])
+    commands.use_service(service.address)
+    found = await commands.run("bars", "AAPL", "--adjustment", "all")
+    assert [row[5] for row in found.table()] == ["5.50", "12.00"]
+    assert "AAPL: prices are not adjusted for what happened on 2024-01-02" in found.err
+    raw = await commands.run("bars", "AAPL")
+    assert ([row[5] for row in raw.table()], raw.err) == (["11.00", "12.00"], "")
 
 
 async def test_bars_given_plot_draws_without_colors_in_a_pipe(commands: Commands, known: Known) -> None:
