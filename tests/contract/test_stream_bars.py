@@ -7,9 +7,9 @@ import pytest
 from bifrost.marketdata.v1 import bar_pb2, timeframe_pb2
 from bifrost.marketdata.v1.bars_service_pb2 import ListBarsRequest, StreamBarsRequest
 
+from marketdata.storage.embedded import ServerAddress
 from marketdata.storage.read_sql import FIRST_WINDOW_BARS
 from marketdata.storage.read_steps import BLOCK_ROWS
-from marketdata.storage.embedded import ServerAddress
 from tests.contract.known import AAPL_DAYS_US, IBM_DAYS_US, MSFT_MINUTES_US, SYMBOLS, Known
 from tests.contract.requests import (
     DAY,
