@@ -14,7 +14,7 @@ from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import BarNotFoundError
 from marketdata.storage.bar_reader import BarReader
 from marketdata.storage.coalesce import Coalescer
-from marketdata.storage.pools import LOOKUP_LANES, Connection, Pools
+from marketdata.storage.pools import MOST_LOOKUPS, Connection, Pools
 from marketdata.storage.symbols import unknown_symbol
 
 # A row a ticker of the identity and timeframe; one without bars where nothing is stored. By
@@ -48,6 +48,8 @@ _FINEST_FIRST: Final = {timeframe: rank for rank, timeframe in enumerate(Timefra
 _BY_LABEL: Final = {timeframe.value: timeframe for timeframe in Timeframe}
 _STORED: Final = tuple(timeframe for timeframe in Timeframe if timeframe.is_stored)
 _MOST_FORMING: Final = 1
+# A look-up takes one; over a network, or behind a lock, the next must not wait for it.
+_LATE_SECONDS: Final = 0.005
 
 
 class _Candidate(NamedTuple):
@@ -92,7 +94,9 @@ class LatestBarReader:
     def __init__(self, pools: Pools, reader: BarReader) -> None:
         self._pools = pools
         self._reader = reader
-        self._lookups = Coalescer(pools.lookup, _fetch_stored, LOOKUP_LANES)
+        self._lookups = Coalescer(
+            pools.lookup, _fetch_stored, most_trips=MOST_LOOKUPS, late_seconds=_LATE_SECONDS
+        )
 
     async def read_one(
         self,

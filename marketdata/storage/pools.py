@@ -17,8 +17,9 @@ from marketdata.storage.translate import translated
 
 Connection = AsyncConnection[tuple[Any, ...]]
 
-# Look-ups that wait together share a connection (coalesce.py), so more would idle.
-LOOKUP_LANES: Final = 2
+# Look-ups that wait together share a connection (coalesce.py): one is enough, and the others stand in
+# where it is slow.
+MOST_LOOKUPS: Final = 4
 
 # While the database is known to be down a call must not wait out the whole pool timeout to say so;
 # one second still bridges the restart of an embedded server.
@@ -131,7 +132,7 @@ class Pools:
         self._queries = self._pool(
             "queries", _QUERY_SESSION, _configure, limits.size, limits.size + limits.overflow
         )
-        self._lookups = self._pool("lookups", _LOOKUP_SESSION, _configure, 1, LOOKUP_LANES)
+        self._lookups = self._pool("lookups", _LOOKUP_SESSION, _configure, 1, MOST_LOOKUPS)
         self._streams = self._pool("streams", _STREAM_SESSION, _configure_stream, 1, limits.stream_size)
 
     def _pool(

@@ -9,8 +9,12 @@ import pytest
 
 from marketdata.errors import DatabaseUnavailableError
 from marketdata.storage.coalesce import Coalescer
+from tests.support.waiting import until
 
-LANES: Final = 2
+MOST_TRIPS: Final = 2
+# Late at once, and never: no test waits for a time.
+AT_ONCE: Final = 0.0
+NEVER: Final = 3_600.0
 
 
 class Asked:
@@ -45,12 +49,12 @@ class Asked:
             raise self.failure
         return {key: key.lower() for key in keys}
 
-    def coalescer(self) -> Coalescer[str, str, str]:
+    def coalescer(self, late_seconds: float = NEVER) -> Coalescer[str, str, str]:
         """Make what is tested."""
-        return Coalescer(self.connect, self.ask, LANES)
+        return Coalescer(self.connect, self.ask, most_trips=MOST_TRIPS, late_seconds=late_seconds)
 
 
-async def turns(count: int = 10) -> None:
+async def turns(count: int = 30) -> None:
     """Let the event loop run everything that can run."""
     for _ in range(count):
         await asyncio.sleep(0)
@@ -75,13 +79,60 @@ async def test_get_given_the_same_key_asks_it_once() -> None:
     assert asked.trips == [("A", "B")]
 
 
-async def test_get_given_all_lanes_under_way_gathers_the_next() -> None:
-    """As many trips as lanes at a time; what comes meanwhile leaves in one when a lane is back."""
+async def test_get_given_a_trip_under_way_gathers_the_next() -> None:
+    """What comes meanwhile leaves in one trip when it is back, with what comes along at that moment."""
     asked = Asked(is_open=False)
     coalescer = asked.coalescer()
     tasks = []
     for key in "ABCD":
         tasks += ask_all(coalescer, key)
+        await turns()
+    assert asked.trips == [("A",)]
+    asked.gate.set()
+    assert await asyncio.gather(*tasks) == ["a", "b", "c", "d"]
+    assert asked.trips == [("A",), ("B", "C", "D")]
+
+
+async def test_get_given_company_last_time_waits_for_those_that_arrive_with_it() -> None:
+    """Calls of one moment come turn by turn: they leave when some turns brought nobody."""
+    asked = Asked()
+    coalescer = asked.coalescer()
+    await asyncio.gather(*ask_all(coalescer, "AB"))
+    tasks = []
+    for key in "CDE":
+        tasks += ask_all(coalescer, key)
+        await turns(5)
+    assert await asyncio.gather(*tasks) == ["c", "d", "e"]
+    assert asked.trips == [("A", "B"), ("C", "D", "E")]
+    assert await coalescer.get("F") == "f"
+
+
+async def test_get_given_questions_without_end_leaves_all_the_same() -> None:
+    """One that comes in every turn does not keep the first from leaving."""
+    asked = Asked()
+    coalescer = asked.coalescer()
+    await asyncio.gather(*ask_all(coalescer, "AB"))
+    first = asyncio.create_task(coalescer.get("FIRST"))
+    others: list[asyncio.Task[str]] = []
+    while not first.done():
+        others.append(asyncio.create_task(coalescer.get(f"K{len(others)}")))
+        await turns(1)
+        assert len(others) < 200
+    await asyncio.gather(*others)
+
+
+async def test_get_given_a_late_trip_lets_the_next_leave() -> None:
+    """As many as are allowed at a time; then whatever waits leaves with the first that is back."""
+    asked = Asked(is_open=False)
+    coalescer = asked.coalescer(AT_ONCE)
+    tasks = []
+    for number, key in enumerate("ABCD"):
+        tasks += ask_all(coalescer, key)
+
+        async def has_left(trips: int = min(number + 1, MOST_TRIPS)) -> bool:
+            return len(asked.trips) == trips
+
+        await until(has_left)
         await turns()
     assert asked.trips == [("A",), ("B",)]
     asked.gate.set()
@@ -118,18 +169,16 @@ async def test_get_given_a_cancelled_caller_answers_the_others() -> None:
     coalescer = asked.coalescer()
     travelling = ask_all(coalescer, "AB")
     await turns()
-    blocking = ask_all(coalescer, "X")
-    await turns()
     waiting = ask_all(coalescer, "CD")
     await turns()
     for task in (travelling[0], waiting[0]):
         task.cancel()
     await turns()
     asked.gate.set()
-    outcomes = await asyncio.gather(*travelling, *blocking, *waiting, return_exceptions=True)
-    assert [str(outcome) for outcome in outcomes] == ["", "b", "x", "", "d"]
+    outcomes = await asyncio.gather(*travelling, *waiting, return_exceptions=True)
+    assert [str(outcome) for outcome in outcomes] == ["", "b", "", "d"]
     assert [task.cancelled() for task in (*travelling, *waiting)] == [True, False, True, False]
-    assert asked.trips == [("A", "B"), ("X",), ("D",)]
+    assert asked.trips == [("A", "B"), ("D",)]
 
 
 async def test_get_given_everybody_gone_asks_nothing() -> None:
@@ -180,13 +229,13 @@ async def test_get_given_no_connection_fails_all_that_wait() -> None:
     assert await coalescer.get("D") == "d"
 
 
-async def test_get_given_many_rounds_leaves_no_lane_behind() -> None:
-    """Questions at every step of a lane's end are answered: none waits for a lane that has ended."""
+async def test_get_given_questions_at_every_step_leaves_none_behind() -> None:
+    """Whenever a question comes while the last trip ends, a trip starts for it."""
     asked = Asked()
     coalescer = asked.coalescer()
     async with asyncio.timeout(20):
         for steps in range(60):
             first = asyncio.create_task(coalescer.get("A"))
-            await turns(steps % 12)
+            await turns(steps % 20)
             assert await coalescer.get("B") == "b"
             assert await first == "a"
