@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import sys
@@ -259,6 +260,10 @@ async def serve(
         if with_sample and await stores.sample.is_empty():
             await stores.sample.run(fetch_sample_stocks(), on_sample)
         await frontend.start()
+        # What was made so far stays to the end. Every full collection would visit it all again, and no
+        # call is answered meanwhile (measured: 45 to 115 ms).
+        gc.collect()
+        gc.freeze()
         on_serving(Serving(settings.host, port, facts, not await stores.sample.is_empty()))
         await stop.wait()
         await frontend.drain(settings.drain_seconds)

@@ -1,6 +1,7 @@
 """What our own servers beside a benchmark share: the service's server around another servicer."""
 
 import asyncio
+import gc
 import signal
 import sys
 from typing import Any
@@ -25,6 +26,8 @@ async def serve_bars(bars: BarsServicer) -> None:
     server = build_server(services, AdmissionInterceptor(AdmissionLimits()), with_reflection=False)
     port = bind(server, "127.0.0.1", 0)
     await server.start()
+    gc.collect()
+    gc.freeze()  # as the service does
     print(f"{LISTENING}127.0.0.1:{port}", flush=True)  # noqa: T201 -- how the benchmark learns of it
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
