@@ -10,8 +10,8 @@ another database of the same server. It checks nothing and keeps nothing but the
 Cases, each per size of a commit: `fresh`, a range without bars; `half revised, half new`: every
 second bar stands there with other values; `half revised, half same`: all stand there, every second
 one with other values; `identical`: all stand there as they are. All are compared to the same COPY of
-fresh rows: COPY itself can do nothing else. The partitions exist before; fsync and synchronous_commit
-are on for both sides.
+fresh rows: COPY itself can do nothing else. The partitions exist before; both sides have one
+connection, open since before; fsync and synchronous_commit are on for both.
 """
 
 import time
@@ -27,6 +27,7 @@ from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.commit import BarWriter
 from tests.benchmarks.sampling import Line, rate_line
 from tests.benchmarks.setting import (
+    ONE_WRITER,
     Setting,
     SyncConnection,
     copy_file,
@@ -79,7 +80,7 @@ async def run(setting: Setting) -> list[Line]:
         for database in (ours, theirs):
             with connected(database) as connection:
                 make_partitions(connection, everything, _MINUTE)
-        async with opened_storage(ours) as storage:
+        async with opened_storage(ours, ONE_WRITER) as storage:
             with connected(theirs) as connection:
                 sides = _Sides(storage.writer, connection, setting.folder, size)
                 lines += await _measure(sides, setting.rounds)

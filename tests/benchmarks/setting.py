@@ -31,6 +31,9 @@ SyncConnection = psycopg.Connection[tuple[object, ...]]
 # As many connections as the largest number of writers that is measured, open before it starts.
 LIMITS: Final = PoolLimits(size=16, overflow=4, stream_size=8, timeout_seconds=30.0)
 
+# One writer on one connection, which knows all partitions after the first round, as the other side's.
+ONE_WRITER: Final = PoolLimits(size=1, overflow=0, stream_size=1, timeout_seconds=30.0)
+
 # Symbols of the database that the reading benchmarks share: a partition has many symbols' bars.
 STORED_SYMBOLS: Final = 20
 
@@ -110,10 +113,12 @@ class Storage:
 
 
 @asynccontextmanager
-async def opened_storage(database: ServerAddress) -> AsyncIterator[Storage]:
+async def opened_storage(
+    database: ServerAddress, limits: PoolLimits = LIMITS
+) -> AsyncIterator[Storage]:
     """Open the pools of a database, and close them at the end."""
-    with ThreadPoolExecutor(LIMITS.stream_size, thread_name_prefix="bulk-read") as executor:
-        async with Pools(lambda: database, LIMITS) as pools:
+    with ThreadPoolExecutor(limits.stream_size, thread_name_prefix="bulk-read") as executor:
+        async with Pools(lambda: database, limits) as pools:
             yield Storage(
                 writer=BarWriter(pools, Partitions(pools)),
                 reader=BarReader(pools, executor),
