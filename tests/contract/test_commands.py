@@ -176,6 +176,7 @@ async def test_import_sample_given_second_run_changes_nothing(
     assert state(database) == before
 
 
+@pytest.mark.modes("plain", reason="it tells the mode")
 async def test_doctor_given_all_well_says_ok(
     commands: Commands, service: Service, database: ServerAddress
 ) -> None:

@@ -174,6 +174,7 @@ async def test_stream_bars_given_writes_says_the_seq_that_it_holds(service: Serv
         assert len(found.rows()) == number + 1
 
 
+@pytest.mark.modes("plain", reason="it locks a native partition")
 async def test_stream_bars_given_write_while_it_runs_shows_what_its_seq_says(
     service: Service, database: ServerAddress
 ) -> None:

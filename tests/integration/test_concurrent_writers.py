@@ -21,6 +21,8 @@ from tests.support.rows import changes, fetch, latest_bars, stored_bars
 from tests.support.storage import Storage
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.modes("plain", "apache", reason="many transactions at once")
+
 DAY: Final = Timeframe.DAY_1
 START_US: Final = days(20_000)
 WRITERS: Final = 16

@@ -36,6 +36,7 @@ DURABLE: Final = """
 """
 
 
+@pytest.mark.modes("plain", reason="the embedded server")
 async def test_probe_given_the_embedded_server_finds_it_durable(storage: Storage) -> None:
     """What the service starts acknowledges only what is on disk."""
     async with storage.pools.query() as connection:

@@ -31,6 +31,8 @@ from tests.support.release_dump import ACTIONS, SERIES, expected_bars
 from tests.support.rows import changes, fetch, latest_bars, stored_bars
 from tests.support.storage import opened_storage
 
+pytestmark = pytest.mark.modes("plain", reason="it compares with the schema of plain mode")
+
 PLAIN: Final = StorageMode.PLAIN
 
 

@@ -16,6 +16,8 @@ from tests.support.bars import Bar, days, frame_of, series
 from tests.support.rows import TABLES, Partition, fetch, partitions, stored_bars
 from tests.support.storage import Storage
 
+pytestmark = pytest.mark.modes("plain", reason="native partitions")
+
 WIDTHS: Final = {Timeframe.MINUTE_1: days(1), Timeframe.HOUR_1: days(7), Timeframe.DAY_1: days(30)}
 STORED = pytest.mark.parametrize("timeframe", list(WIDTHS), ids=lambda timeframe: timeframe.value)
 

@@ -23,6 +23,8 @@ from tests.support.storage import Storage, opened_storage
 from tests.support.symbols import create_symbols
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.modes("plain", "apache", reason="statements that can be cancelled")
+
 MINUTE: Final = Timeframe.MINUTE_1
 FIRST_US: Final = days(20_000)
 SYMBOLS: Final = ("A", "B", "C", "D")

@@ -17,6 +17,8 @@ from tests.support.rows import fetch, partitions
 from tests.support.storage import Storage, opened_storage
 from tests.support.symbols import create_renamed, create_symbols
 
+pytestmark = pytest.mark.modes("plain", reason="plans over native partitions")
+
 MINUTE: Final = Timeframe.MINUTE_1
 FIRST_DAY: Final = 20_000
 DAYS: Final = 10
