@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -31,11 +32,21 @@ _SPARSE_SHARE: Final = 1 / 20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Surroundings:
-    """What a batch may meet: the write's id, the feeds' ranks, the stored bars in its ranges."""
+    """What a batch may meet.
+
+    Attributes
+    ----------
+    write_id : int
+        Of this write.
+    ranks : mapping of int to int
+        Of all feeds.
+    meeting : BarFrame
+        Those of its bars that lie between the first and the last stored bar of their symbols.
+    """
 
     write_id: int
     ranks: Mapping[int, int]
-    stored: BarFrame
+    meeting: BarFrame
 
 
 async def commit_many(
@@ -57,26 +68,40 @@ async def commit_many(
     """
     frame = frame.with_used_symbols()
     async with connection.transaction():
-        await lock_stripes(connection, frame.symbols, timeframe)
-        if check is not None:
-            await check(connection)
-        around = await _read_surroundings(connection, frame, timeframe)
+        async with connection.pipeline():
+            await lock_stripes(connection, frame.symbols, timeframe)
+            if check is not None:
+                await check(connection)
+            around = await _read_surroundings(connection, frame, timeframe)
         if not set(np.unique(frame.feed).tolist()) <= set(around.ranks):
             raise ValueError("a bar of a feed that market_feed does not have")
-        if len(around.stored):
-            result = await _merge(connection, frame, timeframe, around)
+        if len(around.meeting):
+            stored = await _read_stored(connection, around.meeting, timeframe)
+            result, written = await _merge(connection, frame, timeframe, stored, around.ranks)
         else:
             result = CommitResult(accepted=len(frame))
-            fresh = replace(frame, revision=np.zeros(len(frame), np.int32))
-            await _write(connection, fresh, timeframe, around.write_id, result)
-    seq = await committed_seq(connection, around.write_id) if result.changes else 0
-    return replace(result, seq=seq)
+            written = replace(frame, revision=np.zeros(len(frame), np.int32))
+        if result.changes == 0:
+            return result
+        await _copy_in(connection, written, timeframe, around.write_id)
+        change = change_of(written, timeframe, result.accepted, result.revised)
+        async with connection.pipeline():
+            await connection.execute(
+                commit_sql.keep_latest(timeframe), {**_newest(written), "write_id": around.write_id}
+            )
+            await append_change(connection, around.write_id, change)
+    return replace(result, seq=await committed_seq(connection, around.write_id))
 
 
 async def _merge(
-    connection: Connection, frame: BarFrame, timeframe: Timeframe, around: _Surroundings
-) -> CommitResult:
-    classes = classify(frame, around.stored, around.ranks)
+    connection: Connection,
+    frame: BarFrame,
+    timeframe: Timeframe,
+    stored: BarFrame,
+    ranks: Mapping[int, int],
+) -> tuple[CommitResult, BarFrame]:
+    """Delete what is replaced; return the counts, and the bars that are still to be written."""
+    classes = classify(frame, stored, ranks)
     result = CommitResult(
         accepted=int(classes.new.sum()),
         revised=int(classes.different.sum()),
@@ -85,30 +110,22 @@ async def _merge(
     )
     if result.revised:
         await _delete(connection, frame.take(classes.different), timeframe)
-    if result.changes:
-        is_written = classes.new | classes.different
-        written = replace(frame, revision=classes.revision).take(is_written).with_used_symbols()
-        await _write(connection, written, timeframe, around.write_id, result)
-    return result
+    is_written = classes.new | classes.different
+    return result, replace(frame, revision=classes.revision).take(is_written).with_used_symbols()
 
 
 async def _read_surroundings(
     connection: Connection, frame: BarFrame, timeframe: Timeframe
 ) -> _Surroundings:
-    async with connection.pipeline():
-        before = await connection.execute(commit_sql.BEFORE_WRITING)
-        ranges = await connection.execute(
-            commit_sql.STORED_RANGES, {"symbols": list(frame.symbols), "timeframe": timeframe.value}
-        )
-        row = await before.fetchone()
-        held = {symbol: (first, last) for symbol, first, last in await ranges.fetchall()}
+    before = await connection.execute(commit_sql.BEFORE_WRITING)
+    ranges = await connection.execute(
+        commit_sql.STORED_RANGES, {"symbols": list(frame.symbols), "timeframe": timeframe.value}
+    )
+    row = await before.fetchone()
+    held = {symbol: (first, last) for symbol, first, last in await ranges.fetchall()}
     assert row is not None  # noqa: S101 -- a SELECT without FROM has one row
     write_id, feeds, ranks = row
-    stored = BarFrame.empty(frame.symbols)
-    meeting = _meeting(frame, held)
-    if len(meeting):
-        stored = await _read_stored(connection, meeting, timeframe)
-    return _Surroundings(write_id, dict(zip(feeds, ranks, strict=True)), stored)
+    return _Surroundings(write_id, dict(zip(feeds, ranks, strict=True)), _meeting(frame, held))
 
 
 def _meeting(frame: BarFrame, held: Mapping[str, tuple[int, int]]) -> BarFrame:
@@ -150,26 +167,20 @@ async def _delete(connection: Connection, replaced: BarFrame, timeframe: Timefra
     await connection.execute(commit_sql.delete_replaced(timeframe), parameters)
 
 
-async def _write(
-    connection: Connection,
-    written: BarFrame,
-    timeframe: Timeframe,
-    write_id: int,
-    result: CommitResult,
+async def _copy_in(
+    connection: Connection, written: BarFrame, timeframe: Timeframe, write_id: int
 ) -> None:
     for first in range(0, len(written), MOST_BARS_A_SAVEPOINT):
         part = written.take(np.arange(first, min(first + MOST_BARS_A_SAVEPOINT, len(written))))
-        async with connection.transaction():
-            await _copy_in(connection, part, timeframe, write_id)
-    change = change_of(written, timeframe, result.accepted, result.revised)
-    async with connection.pipeline():
-        await connection.execute(
-            commit_sql.keep_latest(timeframe), {**_newest(written), "write_id": write_id}
-        )
-        await append_change(connection, write_id, change)
+        # The one part of most writes needs no other savepoint than the transaction.
+        is_alone = len(part) == len(written)
+        async with nullcontext() if is_alone else connection.transaction():
+            await _copy_part(connection, part, timeframe, write_id)
 
 
-async def _copy_in(connection: Connection, part: BarFrame, timeframe: Timeframe, write_id: int) -> None:
+async def _copy_part(
+    connection: Connection, part: BarFrame, timeframe: Timeframe, write_id: int
+) -> None:
     async with connection.cursor().copy(commit_sql.copy_bars(timeframe)) as copy:
         await copy.write(COPY_HEADER)
         for first in range(0, len(part), _ENCODED_BARS):
