@@ -26,6 +26,7 @@ from marketdata.servicers.symbols import SymbolServicer
 from marketdata.storage.actions import ActionStore
 from marketdata.storage.address import Address, DatabaseAddress
 from marketdata.storage.bar_reader import BarReader
+from marketdata.storage.calendars import warm_calendars
 from marketdata.storage.commit import BarWriter
 from marketdata.storage.coverage import CoverageReader
 from marketdata.storage.deletion import BarDeleter
@@ -295,16 +296,20 @@ class _Frontend:
             services, self._admission, with_reflection=settings.reflection
         )
         self._monitor: asyncio.Task[None] | None = None
+        self._warming: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         await self._health.check()
         await self.server.start()
         self._monitor = asyncio.create_task(self._health.run(), name="health-monitor")
+        # Seconds that the first write of intraday bars would otherwise take.
+        self._warming = asyncio.create_task(warm_calendars(), name="warm-calendars")
 
     async def drain(self, seconds: float) -> None:
         log.info("draining", extra={"seconds": seconds})
-        if self._monitor is not None:
-            self._monitor.cancel()
+        for task in (self._monitor, self._warming):
+            if task is not None:
+                task.cancel()
         await self._health.drain()
         await self._admission.drain(seconds)
         await self.server.stop(_STOP_GRACE_SECONDS)

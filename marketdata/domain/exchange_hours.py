@@ -73,9 +73,7 @@ def get_calendar(name: str) -> SessionCalendar:
     """
     import exchange_calendars  # noqa: PLC0415  # 0.9 s, and absent from the base install
 
-    known = exchange_calendars.get_calendar_names()
-    if name not in known:
-        raise UnknownCalendarError(_unknown(name, known))
+    check_calendar(name)
     canonical = exchange_calendars.resolve_alias(name)
     if canonical != name:
         return get_calendar(canonical)
@@ -87,6 +85,18 @@ def get_calendar(name: str) -> SessionCalendar:
             end=_LATEST if last is None else min(last.date(), _LATEST),
         )
     )
+
+
+def check_calendar(name: str) -> None:
+    """Raise `UnknownCalendarError` where there is no calendar of that name; makes none.
+
+    Blocks for a second the first time.
+    """
+    import exchange_calendars  # noqa: PLC0415  # 0.9 s, and absent from the base install
+
+    known = exchange_calendars.get_calendar_names()
+    if name not in known:
+        raise UnknownCalendarError(_unknown(name, known))
 
 
 def _unknown(name: str, known: list[str]) -> str:

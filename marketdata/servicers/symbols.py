@@ -7,6 +7,7 @@ from bifrost.marketdata.v1 import symbol_service_pb2 as messages
 from bifrost.marketdata.v1.symbol_service_pb2_grpc import SymbolServiceServicer
 
 from marketdata.storage.actions import ActionStore
+from marketdata.storage.calendars import refuse_unknown_calendar
 from marketdata.storage.symbol_deletion import SymbolDeleter
 from marketdata.storage.symbols import SymbolStore
 from marketdata.wire.corporate_actions import (
@@ -80,7 +81,9 @@ class SymbolServicer(SymbolServiceServicer):
         context: Context,  # noqa: ARG002
     ) -> messages.CreateSymbolResponse:
         """Create a symbol; see the contract."""
-        symbol = await self._symbols.create(parse_create_symbol(request))
+        new = parse_create_symbol(request)
+        await refuse_unknown_calendar(new.calendar)
+        symbol = await self._symbols.create(new)
         return messages.CreateSymbolResponse(symbol=to_proto_symbol(symbol))
 
     async def UpdateSymbol(  # noqa: N802
@@ -90,6 +93,8 @@ class SymbolServicer(SymbolServiceServicer):
     ) -> messages.UpdateSymbolResponse:
         """Change or rename a symbol; see the contract."""
         asked = parse_update_symbol(request)
+        if "calendar" in asked.update.values:
+            await refuse_unknown_calendar(asked.update.values["calendar"])
         symbol = await self._symbols.update(asked.symbol, asked.update)
         return messages.UpdateSymbolResponse(symbol=to_proto_symbol(symbol))
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from marketdata.domain.bars import BarFrame, Int64Array
 from marketdata.domain.calendar import SessionCalendar, SessionHours
-from marketdata.domain.exchange_hours import UnknownCalendarError, get_calendar
+from marketdata.domain.exchange_hours import UnknownCalendarError, check_calendar, get_calendar
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY
+from marketdata.errors import FieldViolation, InvalidRequestError
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,28 @@ async def load_calendars(names: Iterable[str]) -> dict[str, SessionCalendar]:
         As symbols have them. One that is not known is read as a market that never closes.
     """
     return await asyncio.to_thread(_load, frozenset(names))
+
+
+async def refuse_unknown_calendar(name: str) -> None:
+    """Refuse the calendar that a symbol is to have where nobody knows it.
+
+    Its bars would be taken for those of a market that never closes.
+
+    Raises
+    ------
+    InvalidRequestError
+        The violation names ``symbol.calendar``.
+    """
+    try:
+        await asyncio.to_thread(check_calendar, name)
+    except UnknownCalendarError as error:
+        violation = FieldViolation("symbol.calendar", "UNKNOWN_CALENDAR", str(error))
+        raise InvalidRequestError(violations=[violation]) from None
+
+
+async def warm_calendars() -> None:
+    """Make the calendar of most symbols, so that no call has to wait for it."""
+    await load_calendars(["XNYS"])
 
 
 def session_labels(frame: BarFrame, calendars: Mapping[str, SessionCalendar]) -> Int64Array:

@@ -43,6 +43,14 @@ ERROR_TABLE: Final[dict[type[tree.ServiceError], grpc.StatusCode]] = {
     tree.InternalError: grpc.StatusCode.INTERNAL,
     tree.UnexpectedStatusError: grpc.StatusCode.UNKNOWN,
 }
+# Codes that have one meaning among many here: without a reason nobody knows which.
+_NEEDS_REASON: Final = frozenset(
+    {
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.ALREADY_EXISTS,
+        grpc.StatusCode.FAILED_PRECONDITION,
+    }
+)
 _BY_REASON: Final = {error.reason: error for error in ERROR_TABLE}
 
 
@@ -147,6 +155,9 @@ def _details(status_details: bytes | None) -> Iterator[ErrorInfo | BadRequest | 
 
 
 def _class_of(code: grpc.StatusCode) -> type[tree.ServiceError]:
+    """Choose the class of a status without a reason: another service's, or a proxy's on the way."""
+    if code in _NEEDS_REASON:
+        return tree.UnexpectedStatusError
     for error, its_code in ERROR_TABLE.items():
         if its_code is code:
             return error

@@ -27,6 +27,11 @@ FIELDS: Final = [
     Case("CreateSymbol: venue", create_symbol(venue="NYSE!"), {("symbol.venue", "MALFORMED")}),
     Case("CreateSymbol: currency", create_symbol(currency="usd"), {("symbol.currency", "MALFORMED")}),
     Case("CreateSymbol: calendar", create_symbol(calendar="X Y"), {("symbol.calendar", "MALFORMED")}),
+    Case(
+        "CreateSymbol: calendar that nobody knows",
+        create_symbol(calendar="XNYX"),
+        {("symbol.calendar", "UNKNOWN_CALENDAR")},
+    ),
     *(
         Case(
             f"CreateSymbol: time zone {zone!r}",

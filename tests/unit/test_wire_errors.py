@@ -172,8 +172,9 @@ def test_invalid_request_given_violations_says_the_first_ones() -> None:
     ("code", "expected"),
     [
         (grpc.StatusCode.INVALID_ARGUMENT, tree.InvalidRequestError),
-        (grpc.StatusCode.NOT_FOUND, tree.SymbolNotFoundError),
-        (grpc.StatusCode.ALREADY_EXISTS, tree.SymbolAlreadyExistsError),
+        (grpc.StatusCode.NOT_FOUND, tree.UnexpectedStatusError),
+        (grpc.StatusCode.ALREADY_EXISTS, tree.UnexpectedStatusError),
+        (grpc.StatusCode.FAILED_PRECONDITION, tree.UnexpectedStatusError),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, tree.ResourceExhaustedError),
         (grpc.StatusCode.UNAVAILABLE, tree.ServiceUnavailableError),
         (grpc.StatusCode.DEADLINE_EXCEEDED, tree.DeadlineExceededError),
@@ -192,7 +193,7 @@ def test_invalid_request_given_violations_says_the_first_ones() -> None:
 def test_from_status_given_foreign_status_goes_by_its_code(
     code: grpc.StatusCode, expected: type[tree.ServiceError], details: bytes | None
 ) -> None:
-    """A status of gRPC itself, or of a proxy, still becomes the class that stands for its code."""
+    """A status of gRPC itself, or of a proxy, becomes the class that its code alone stands for."""
     error = from_status(code, "what a proxy says", details)
     assert type(error) is expected
     assert error.message == "what a proxy says"
@@ -204,8 +205,8 @@ def test_from_status_given_reason_of_later_release_goes_by_its_code() -> None:
     status = Status(code=5, message="gone")
     status.details.add().Pack(ErrorInfo(reason="COMPANY_NOT_FOUND", metadata={"symbol": "X"}))
     error = from_status(grpc.StatusCode.NOT_FOUND, "gone", status.SerializeToString())
-    assert type(error) is tree.SymbolNotFoundError
-    assert error.metadata == {"symbol": "X"}
+    assert type(error) is tree.UnexpectedStatusError
+    assert error.metadata == {"symbol": "X", "code": "NOT_FOUND"}
 
 
 def test_from_status_given_details_it_does_not_know_passes_over_them() -> None:
