@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import numpy as np
+from psycopg import IsolationLevel
 
 from marketdata.domain.bar_merge import merge_frames
 from marketdata.domain.bar_query import BarQuery
@@ -16,7 +17,7 @@ from marketdata.domain.bars import BarFlag, BarFrame
 from marketdata.domain.symbol import ResolvedSymbol
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.adjustments import UnadjustedAction
-from marketdata.storage.copy_out import BlockQueue, CopyReader
+from marketdata.storage.copy_out import BlockQueue, CopyReader, ReadyBlock
 from marketdata.storage.derived_steps import DerivedSteps
 from marketdata.storage.pools import Connection, Pools
 from marketdata.storage.read_sql import bar_statements
@@ -159,21 +160,11 @@ class BarReader:
                 raise unknown_symbol(query.symbols[0])
             if not is_derived(query, facts):
                 frame = await _copy_page(connection, query, facts, count)
-                return _to_page(query, facts, frame)
-        return _to_page(query, facts, await self._derive_page(query, count))
-
-    async def _derive_page(self, query: BarQuery, count: int) -> BarFrame:
-        frames = [BarFrame.empty(query.symbols)]
-        async with (
-            self.snapshot(query) as snapshot,
-            contextlib.aclosing(snapshot.blocks(_as_is)) as blocks,
-        ):
-            async for frame in blocks:
-                frames.append(frame)
-                if sum(len(one) for one in frames) >= count:
-                    break
-        merged = merge_frames(frames)
-        return merged.take(np.arange(min(count, len(merged))))
+            else:
+                async with _one_snapshot(connection):
+                    facts = await read_facts(connection, query)
+                    frame = await _derive_page(connection, query, facts, count)
+        return _to_page(query, facts, frame)
 
 
 class _Read:
@@ -235,6 +226,35 @@ async def _copy_page(
             data = b"".join([bytes(row) async for row in copy])
         frames.append(finish(decode(data, query, statement, facts), query, facts))
     return merge_frames(frames[1:] or frames)
+
+
+@contextlib.asynccontextmanager
+async def _one_snapshot(connection: Connection) -> AsyncIterator[None]:
+    """Begin a transaction in which all statements see the same."""
+    await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
+    try:
+        async with connection.transaction():
+            yield
+    finally:
+        if not connection.closed:
+            await connection.set_isolation_level(None)
+
+
+async def _derive_page(
+    connection: Connection, query: BarQuery, facts: SnapshotFacts, count: int
+) -> BarFrame:
+    frames = [BarFrame.empty(query.symbols)]
+    steps = DerivedSteps(query, facts, connection, _as_is, count).all()
+    # Bars are made from minutes where the steps go on: away from the event loop.
+    while (step := await asyncio.to_thread(next, steps, None)) is not None:
+        if isinstance(step, ReadyBlock):
+            frames.append(step.block)
+            continue
+        async with connection.cursor().copy(step.statement) as copy:
+            data = b"".join([bytes(row) async for row in copy])
+        await asyncio.to_thread(step.take, data)
+    merged = merge_frames(frames)
+    return merged.take(np.arange(min(count, len(merged))))
 
 
 def _to_page(query: BarQuery, facts: SnapshotFacts, frame: BarFrame) -> BarPage:

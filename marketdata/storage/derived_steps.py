@@ -1,41 +1,57 @@
-"""Bulk reads of bars that are derived from minutes where none are stored.
+"""Reads of bars that have several sources: providers' bars, and bars made from minutes.
 
-The range is cut into windows of time. Of each window and symbol the minutes are read, resampled, and
-put together with the stored bars of that timeframe, which win. Where the stored bars of a window are
-complete by the calendar, its minutes are not asked for.
+The range is cut into windows of time; `window_reader` reads and joins the sources of each. Windows are
+long where bars are at hand, and short where they are made from minutes. An answer by symbol has the
+windows of one symbol after the other; symbols that have few bars share windows.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Final, Generic, TypeVar
 
 import numpy as np
 
 from marketdata.domain.bar_merge import merge_frames
-from marketdata.domain.bar_query import BarQuery
+from marketdata.domain.bar_query import BarPosition, BarQuery
 from marketdata.domain.bars import COLUMN_DTYPES, BarColumn, BarFrame
-from marketdata.domain.calendar import SessionCalendar, SessionHours, in_parts
-from marketdata.domain.resample import minute_range, resample, source_columns
-from marketdata.domain.symbol import ResolvedSymbol
+from marketdata.domain.range_sets import hull, intersection, length_us
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
+from marketdata.storage.bar_sources import BarSources, sources_of
 from marketdata.storage.copy_out import CopyStep, ReadyBlock
 from marketdata.storage.pools import Connection
-from marketdata.storage.read_sql import BarStatement, bar_statements
-from marketdata.storage.read_steps import Transform, decode, finish, in_blocks
+from marketdata.storage.read_steps import BLOCK_ROWS, Transform, finish, in_blocks
 from marketdata.storage.snapshot_facts import SnapshotFacts
+from marketdata.storage.window_reader import WindowReader
 
 Block = TypeVar("Block")
 
-# A window is read whole: 90 days are 60,000 minutes at the most where extended hours are traded, 7 MB.
-_WINDOW_DAYS: Final = 90
-# The first one is small, so that the first bars leave early.
-_FIRST_WINDOW_DAYS: Final = 7
+# A window is read whole. 90 days are 60,000 minutes at the most where extended hours are traded, 7 MB.
+_MOST_DERIVED_DAYS: Final = 90
+# The first one is short, so that the first bars leave early.
+_FIRST_DERIVED_DAYS: Final = 7
+_FIRST_BARS: Final = 2_048
+# What a liquid stock has in its regular hours; two days in seven have no bars, and some are holidays.
+_BARS_A_DAY: Final = {
+    Timeframe.MINUTES_5: 78,
+    Timeframe.MINUTES_15: 26,
+    Timeframe.HOUR_1: 7,
+    Timeframe.DAY_1: 1,
+}
+_DAYS_A_TRADING_DAY: Final = 1.5
+_MOST_HOLIDAYS: Final = 4
 
 
 class DerivedSteps(Generic[Block]):
-    """The steps of a bulk read whose bars may have to be derived; parameters as `ReadSteps`."""
+    """The steps of a read whose bars may have to be derived; parameters as `ReadSteps`.
+
+    Parameters
+    ----------
+    count : int, optional
+        How many bars the reader is about to take: of one symbol, in the order asked for. It ends the
+        answer early, perhaps some bars later.
+    """
 
     def __init__(
         self,
@@ -43,99 +59,153 @@ class DerivedSteps(Generic[Block]):
         facts: SnapshotFacts,
         connection: Connection,
         transform: Transform[Block],
+        count: int | None = None,
     ) -> None:
         self._query = query
         self._facts = facts
         self._connection = connection
         self._transform = transform
-        self._held = query.range.intersect(_held_range(facts))
+        self._count = count
+        self._names = [symbol.symbol for symbol in facts.resolved]
 
     def all(self) -> Iterator[CopyStep[Block] | ReadyBlock[Block]]:
         """Yield the steps in the order of the answer."""
-        readers = [self._reader(symbol) for symbol in self._facts.resolved]
+        sources = [sources_of(symbol, self._query, self._facts) for symbol in self._facts.resolved]
         if not self._query.by_time:
-            for reader in self._behind_position(readers):
-                yield from self._symbol_by_symbol(reader)
+            for group in self._groups(self._behind_position(sources)):
+                yield from self._by_symbol(group)
         elif self._query.limit is None:
-            yield from self._window_by_window(readers)
+            yield from self._by_time(sources)
         else:
-            yield from self._last_bars_by_time(readers)
+            yield from self._last_bars_by_time(sources)
 
-    def _symbol_by_symbol(
-        self, reader: "_SymbolReader[Block]"
-    ) -> Iterator[CopyStep[Block] | ReadyBlock[Block]]:
-        yield from reader.stored_steps()
-        newest_first = self._query.descending or self._query.limit is not None
+    def _by_symbol(self, group: Sequence[BarSources]) -> Iterator[CopyStep[Block] | ReadyBlock[Block]]:
+        """Answer some symbols; of more than one all bars are held at a time."""
         held: list[BarFrame] = []
-        for window in self._windows(_WINDOW_DAYS, newest_first=newest_first):
-            yield from reader.window_steps(window)
-            bars = reader.take_last(self._query.limit)
-            if self._query.descending:
-                yield from self._blocks(_reversed(bars))
-            elif newest_first:
-                held.insert(0, bars)
-            else:
-                yield from self._blocks(bars)
-            if reader.taken == self._query.limit:
-                break
-        if held:
-            yield from self._blocks(merge_frames(held))
+        must_hold = len(group) > 1 or (self._query.limit is not None and not self._query.descending)
+        waiting, given = 0, 0
+        later = _FIRST_BARS if self._count is None else 1
+        for window in self._taken_windows(group):
+            if isinstance(window, CopyStep):
+                yield window
+                continue
+            held.append(window)
+            waiting += len(window)
+            # The first bars leave at once, later ones in blocks that are worth their cost.
+            if not must_hold and waiting >= (later if given else 1):
+                yield from self._blocks(self._in_order(held))
+                given += waiting
+                held, waiting = [], 0
+            if self._count is not None and given >= self._count:
+                return
+        yield from self._blocks(self._in_order(held))
 
-    def _window_by_window(
-        self, readers: Sequence["_SymbolReader[Block]"]
-    ) -> Iterator[CopyStep[Block] | ReadyBlock[Block]]:
-        for reader in readers:
-            yield from reader.stored_steps()
-        days = max(1, _WINDOW_DAYS // max(1, len(readers)))
-        for window in self._windows(days, newest_first=self._query.descending):
-            for reader in readers:
-                yield from reader.window_steps(window)
-            yield from self._blocks(self._by_time([reader.take_last(None) for reader in readers]))
+    def _by_time(self, sources: Sequence[BarSources]) -> Iterator[CopyStep[Block] | ReadyBlock[Block]]:
+        for window in self._taken_windows(sources):
+            if isinstance(window, CopyStep):
+                yield window
+            else:
+                yield from self._blocks(self._in_order([window]))
 
     def _last_bars_by_time(
-        self, readers: Sequence["_SymbolReader[Block]"]
+        self, sources: Sequence[BarSources]
     ) -> Iterator[CopyStep[Block] | ReadyBlock[Block]]:
         held: list[BarFrame] = []
-        for reader in readers:
-            yield from reader.stored_steps()
-            for window in self._windows(_WINDOW_DAYS, newest_first=True):
-                yield from reader.window_steps(window)
-                held.append(reader.take_last(self._query.limit))
-                if reader.taken == self._query.limit:
-                    break
-        yield from self._blocks(self._by_time(held))
+        for group in self._groups(sources):
+            for window in self._taken_windows(group):
+                if isinstance(window, CopyStep):
+                    yield window
+                else:
+                    held.append(window)
+        yield from self._blocks(self._in_order(held))
 
-    def _reader(self, symbol: ResolvedSymbol) -> "_SymbolReader[Block]":
-        return _SymbolReader(self._query, self._facts, self._connection, symbol)
+    def _taken_windows(self, group: Sequence[BarSources]) -> Iterator[CopyStep[Block] | BarFrame]:
+        """Yield the steps of each window, and then its bars; with a limit no more than it allows."""
+        limit = self._query.limit
+        newest_first = self._query.descending or limit is not None
+        taken = np.zeros(len(group), np.int64)
+        open_places = np.arange(len(group))
+        for window in self._windows(group, newest_first=newest_first):
+            sources = [group[place] for place in open_places.tolist()]
+            reader: WindowReader[Block] = WindowReader(
+                self._query, self._facts, self._connection, sources
+            )
+            yield from reader.steps(window)
+            bars = reader.bars
+            if limit is not None:
+                bars = _last_of_each(bars, limit - taken[open_places])
+                taken[open_places] += np.bincount(bars.row_symbol_index(), minlength=len(open_places))
+                open_places = np.flatnonzero(taken < limit)
+            if len(bars):
+                yield bars
+            if len(open_places) == 0:
+                return
 
-    def _behind_position(self, readers: list["_SymbolReader[Block]"]) -> list["_SymbolReader[Block]"]:
+    def _windows(self, group: Sequence[BarSources], *, newest_first: bool) -> Iterator[TimeRange]:
+        """Cut the time of a group at midnights, so that no partition is opened twice."""
+        left = self._held(group)
+        days, most_derived = self._first_width(len(group))
+        while not left.is_empty:
+            width = days
+            window = _edge(left, width, newest_first=newest_first)
+            while width > 1 and _derived_days(group, window) > most_derived:
+                width = max(1, width // 2)
+                window = _edge(left, width, newest_first=newest_first)
+            yield window
+            left = (
+                TimeRange(left.start_us, window.start_us)
+                if newest_first
+                else TimeRange(window.end_us, left.end_us)
+            )
+            days = min(2 * days, self._days_for(BLOCK_ROWS / len(group)))
+            most_derived = _MOST_DERIVED_DAYS
+
+    def _first_width(self, symbols: int) -> tuple[int, int]:
+        """Tell how many days the first window has at the most, and how many made from minutes."""
+        wanted = self._query.limit if self._query.limit is not None else self._count
+        if wanted is None:
+            return self._days_for(_FIRST_BARS / symbols), _FIRST_DERIVED_DAYS * symbols
+        days = self._days_for(min(wanted, BLOCK_ROWS / symbols))
+        return days, max(_FIRST_DERIVED_DAYS, min(days, _MOST_DERIVED_DAYS)) * symbols
+
+    def _days_for(self, bars: float) -> int:
+        trading_days = math.ceil(bars / _BARS_A_DAY[self._query.timeframe])
+        return math.ceil(trading_days * _DAYS_A_TRADING_DAY) + _MOST_HOLIDAYS
+
+    def _held(self, group: Sequence[BarSources]) -> TimeRange:
+        """Tell between which times the answer can have bars."""
+        held = hull([one.held for one in group if not one.held.is_empty])
         position = self._query.resume_after
-        names = [reader.symbol.symbol for reader in readers]
-        if position is None or position.symbol not in names:
-            return readers
-        return readers[names.index(position.symbol) :]
+        if position is None or self._query.limit is not None:
+            return held  # the last bars of the whole range, even if some are not answered again
+        if self._query.by_time or [one.symbol for one in group] == [position.symbol]:
+            return held.intersect(_around(position, held, descending=self._query.descending))
+        return held
 
-    def _windows(self, days: int, *, newest_first: bool) -> Iterator[TimeRange]:
-        start, end = self._held.start_us, self._held.end_us
-        width = min(days, _FIRST_WINDOW_DAYS) * MICROSECONDS_PER_DAY
-        while start < end:
-            if newest_first:
-                cut = max(start, end - width)
-                yield TimeRange(cut, end)
-                end = cut
-            else:
-                cut = min(end, start + width)
-                yield TimeRange(start, cut)
-                start = cut
-            width = days * MICROSECONDS_PER_DAY
+    def _groups(self, sources: Sequence[BarSources]) -> Iterator[Sequence[BarSources]]:
+        """Put neighbours together that have so few bars that all of theirs can be held."""
+        bars = self._query.range.most_bars(self._query.timeframe)
+        if self._query.limit is not None:
+            bars = min(bars, self._query.limit)
+        size = max(1, BLOCK_ROWS // max(1, bars))
+        for first in range(0, len(sources), size):
+            yield sources[first : first + size]
 
-    def _by_time(self, frames: Sequence[BarFrame]) -> BarFrame:
+    def _behind_position(self, sources: Sequence[BarSources]) -> Sequence[BarSources]:
+        position = self._query.resume_after
+        if position is None or position.symbol not in self._names:
+            return sources
+        return sources[self._names.index(position.symbol) :]
+
+    def _in_order(self, frames: Sequence[BarFrame]) -> BarFrame:
+        """Put the bars of some frames into the order of the answer."""
+        if not frames:
+            return BarFrame.empty(())
         merged = merge_frames(frames)
-        places = {s.symbol: place for place, s in enumerate(self._facts.resolved)}
-        place = np.array([places[symbol] for symbol in merged.symbols], np.int64)
+        place = self._row_places(merged)
         time_us = -merged.time_us if self._query.descending else merged.time_us
-        order = np.lexsort((place[merged.row_symbol_index()], time_us))
-        return merged.take(order)
+        keys = (place, time_us) if self._query.by_time else (time_us, place)
+        return merged.take(np.lexsort(keys))
 
     def _blocks(self, frame: BarFrame) -> Iterator[ReadyBlock[Block]]:
         frame = self._only_behind(frame)
@@ -149,134 +219,47 @@ class DerivedSteps(Generic[Block]):
             return frame
         sign = -1 if self._query.descending else 1
         age = (frame.time_us - position.time_us) * sign
-        names = [symbol.symbol for symbol in self._facts.resolved]
-        place = np.array([names.index(symbol) for symbol in frame.symbols])
-        row_place = place[frame.row_symbol_index()]
-        resumed = names.index(position.symbol) if position.symbol in names else -1
+        place = self._row_places(frame)
+        resumed = self._names.index(position.symbol) if position.symbol in self._names else -1
         if self._query.by_time:
-            return frame.take((age > 0) | ((age == 0) & (row_place > resumed)))
-        return frame.take((row_place > resumed) | (age > 0))
+            return frame.take((age > 0) | ((age == 0) & (place > resumed)))
+        return frame.take((place > resumed) | (age > 0))
+
+    def _row_places(self, frame: BarFrame) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+        places = {symbol: place for place, symbol in enumerate(self._names)}
+        return np.array([places[symbol] for symbol in frame.symbols], np.int64)[
+            frame.row_symbol_index()
+        ]
 
 
-class _SymbolReader(Generic[Block]):
-    """The bars of one symbol, window by window."""
-
-    def __init__(
-        self,
-        query: BarQuery,
-        facts: SnapshotFacts,
-        connection: Connection,
-        symbol: ResolvedSymbol,
-    ) -> None:
-        self.symbol = symbol
-        self.taken = 0
-        self._facts = facts
-        self._connection = connection
-        self._calendar: SessionCalendar = facts.calendars[symbol.symbol]
-        self._query = replace(
-            query,
-            columns=source_columns(query.columns),
-            resume_after=None,
-            descending=False,
-            by_time=False,
-            limit=None,
-        )
-        self._stored = BarFrame.empty((symbol.symbol,))
-        self._window = self._stored
-
-    def stored_steps(self) -> Iterator[CopyStep[Block]]:
-        if self._query.timeframe.is_stored:
-            yield from self._read(self._query, self._keep_stored)
-
-    def window_steps(self, window: TimeRange) -> Iterator[CopyStep[Block]]:
-        self._keep_window(window, BarFrame.empty((self.symbol.symbol,)))
-        if self._is_complete(window):
-            return
-        minutes = replace(
-            self._query,
-            timeframe=Timeframe.MINUTE_1,
-            range=minute_range(window, self._query.timeframe, self._calendar).intersect(
-                self._calendar.intraday_range  # past it nobody knows what to anchor a bar at
-            ),
-        )
-        if self._query.timeframe is Timeframe.DAY_1:
-            minutes = replace(minutes, session=SessionHours.REGULAR)
-        yield from self._read(minutes, partial(self._keep_derived, window))
-
-    def take_last(self, limit: int | None) -> BarFrame:
-        """Take the window's bars, ascending; with a limit only its last, up to the limit in all."""
-        bars = self._window
-        if limit is not None:
-            wanted = min(len(bars), limit - self.taken)
-            bars = bars.take(np.arange(len(bars) - wanted, len(bars)))
-        self.taken += len(bars)
-        return bars
-
-    def _read(self, query: BarQuery, keep: Callable[[BarFrame], None]) -> Iterator[CopyStep[Block]]:
-        frames = [BarFrame.empty((self.symbol.symbol,))]
-        stored = self._facts.stored_of(self.symbol, query.timeframe)
-        for statement in bar_statements(query, [stored]):
-
-            def take(data: bytes, statement: BarStatement = statement) -> Sequence[Block]:
-                frames.append(decode(data, query, statement, self._facts))
-                return ()
-
-            yield CopyStep(statement.text.as_bytes(self._connection), take)
-        keep(BarFrame.concatenate(frames[1:]) if frames[1:] else frames[0])
-
-    def _keep_stored(self, frame: BarFrame) -> None:
-        self._stored = frame
-
-    def _keep_derived(self, window: TimeRange, minutes: BarFrame) -> None:
-        derived = resample(
-            minutes,
-            self._query.timeframe,
-            self._calendar,
-            now_us=self._query.now_us,
-            hours=self._query.session,
-            feed_ranks=self._facts.feeds.ranks,
-        )
-        within = (derived.time_us >= window.start_us) & (derived.time_us < window.end_us)
-        is_new = ~np.isin(derived.time_us, self._stored.time_us)
-        self._keep_window(window, derived.take(within & is_new))
-
-    def _keep_window(self, window: TimeRange, derived: BarFrame) -> None:
-        first, last = np.searchsorted(self._stored.time_us, (window.start_us, window.end_us))
-        stored = self._stored.take(np.arange(first, last))
-        both = [frame for frame in (stored, derived) if len(frame)]
-        merged = merge_frames(both) if both else derived
-        self._window = merged.take(np.argsort(merged.time_us, kind="stable"))
-
-    def _is_complete(self, window: TimeRange) -> bool:
-        """Tell whether the stored bars are all that the calendar lets expect in a window."""
-        if not self._query.timeframe.is_stored:
-            return False
-        have = len(self._window)
-        if self._query.timeframe is Timeframe.DAY_1:
-            rows = self._calendar.session_rows_in(window)
-            return have >= int(rows.stop - rows.start)
-        return have >= expected_hours(self._calendar, window, self._query.session)
+def _edge(left: TimeRange, days: int, *, newest_first: bool) -> TimeRange:
+    """Cut so many days off one edge of a range, to a midnight."""
+    width = days * MICROSECONDS_PER_DAY
+    if newest_first:
+        cut = -(-(left.end_us - width) // MICROSECONDS_PER_DAY) * MICROSECONDS_PER_DAY
+        return TimeRange(max(left.start_us, cut), left.end_us)
+    cut = (left.start_us + width) // MICROSECONDS_PER_DAY * MICROSECONDS_PER_DAY
+    return TimeRange(left.start_us, min(left.end_us, cut))
 
 
-def _held_range(facts: SnapshotFacts) -> TimeRange:
-    """Tell between which times there can be bars: a label lies within a day of its minutes."""
-    held = facts.stored_ranges.values()
-    first = min((one.start_us for one in held), default=0)
-    last = max((one.end_us for one in held), default=0)
-    return TimeRange(first - MICROSECONDS_PER_DAY, last + MICROSECONDS_PER_DAY)
+def _derived_days(group: Sequence[BarSources], window: TimeRange) -> float:
+    derived_us = sum(length_us(intersection(one.from_minutes, window)) for one in group)
+    return derived_us / MICROSECONDS_PER_DAY
 
 
-def expected_hours(calendar: SessionCalendar, within: TimeRange, hours: SessionHours) -> int:
-    """Count the hour bars that a calendar lets expect in a range; bars at its edges count whole."""
-    spans = calendar.spans.take(in_parts(calendar.spans.part, hours))
-    meets = (spans.end_us > within.start_us) & (spans.start_us < within.end_us)
-    start = np.maximum(spans.start_us[meets], within.start_us)
-    end = np.minimum(spans.end_us[meets], within.end_us)
-    return int((-(-(end - start) // Timeframe.HOUR_1.duration_us)).sum())
+def _around(position: BarPosition, held: TimeRange, *, descending: bool) -> TimeRange:
+    """Tell where the bars at a position and behind it can be."""
+    if descending:
+        return TimeRange(held.start_us, position.time_us + 1)
+    return TimeRange(position.time_us, held.end_us)
 
 
-def _reversed(frame: BarFrame) -> BarFrame:
-    return frame.take(np.arange(len(frame))[::-1])
+def _last_of_each(bars: BarFrame, allowed: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> BarFrame:
+    """Take the last bars of each symbol, so many as are allowed; they are grouped by symbol."""
+    index = bars.row_symbol_index()
+    ends = np.cumsum(np.bincount(index, minlength=len(allowed)))
+    behind = ends[index] - np.arange(len(bars))
+    return bars.take(behind <= allowed[index])
 
 
 def _only_columns(frame: BarFrame, columns: frozenset[BarColumn]) -> BarFrame:

@@ -265,7 +265,7 @@ def _shared(query: BarQuery, group: Sequence[_Placed]) -> BarStatement:
         end=_time(query.range.end_us),
         session=_session(query),
         limit=sql.Literal(query.limit),
-        behind=_behind(query, query.resume_after, positions),
+        behind=_behind(query, query.resume_after, symbols),
         order=sql.SQL(order).format(_direction(query)),
     )
     return BarStatement(_copy(query, text, many=True), symbols, many=True)
@@ -276,11 +276,13 @@ def _copy(query: BarQuery, bars: sql.Composable, *, many: bool) -> sql.Composed:
     return _COPY.format(values=values, query=bars)
 
 
-def _behind(query: BarQuery, position: BarPosition | None, positions: dict[str, int]) -> sql.Composable:
+def _behind(query: BarQuery, position: BarPosition | None, symbols: tuple[str, ...]) -> sql.Composable:
     if position is None:
         return sql.SQL("true")
-    # A symbol that has no bars here any more stands behind none of the others.
-    index = sql.Literal(positions.get(position.symbol, -1))
+    # The symbol itself may have no bars here any more; those that are asked for before it stay before.
+    places = {symbol: place for place, symbol in enumerate(query.symbols)}
+    resumed = places.get(position.symbol, -1)
+    index = sql.Literal(sum(places[symbol] <= resumed for symbol in symbols) - 1)
     time = _time(position.time_us)
     text = "time {} {} OR (time = {} AND symbol_index > {})"
     return sql.SQL(text).format(sql.SQL("<" if query.descending else ">"), time, time, index)

@@ -50,6 +50,8 @@ class SnapshotFacts:
     stored_ranges : mapping of (str, Timeframe) to TimeRange
         By ticker: it has no bar outside. Of the timeframe asked for, and of minutes where coarser bars
         can be derived from them.
+    minute_segments : mapping of str to ResolvedSymbol
+        By symbol, where its minutes change tickers at another moment than its bars.
     """
 
     seq: int
@@ -58,6 +60,7 @@ class SnapshotFacts:
     calendars: Mapping[str, SessionCalendar] = field(default_factory=dict)
     adjustments: Adjustments = field(default_factory=lambda: Adjustments({}, ()))
     stored_ranges: Mapping[tuple[str, Timeframe], TimeRange] = field(default_factory=dict)
+    minute_segments: Mapping[str, ResolvedSymbol] = field(default_factory=dict)
 
     @property
     def have_minutes(self) -> bool:
@@ -77,6 +80,11 @@ class SnapshotFacts:
                 segments.append(TickerSegment(segment.ticker, within))
         return replace(symbol, segments=tuple(segments))
 
+    def minutes_of(self, symbol: ResolvedSymbol) -> ResolvedSymbol:
+        """Tell where minutes of one symbol can stand, from which its bars can be derived."""
+        whole = self.minute_segments.get(symbol.symbol, symbol)
+        return self.stored_of(whole, Timeframe.MINUTE_1)
+
 
 async def read_facts(connection: Connection, query: BarQuery) -> SnapshotFacts:
     """Read the facts of a query in the snapshot of the caller's connection."""
@@ -93,10 +101,21 @@ async def read_facts(connection: Connection, query: BarQuery) -> SnapshotFacts:
         return facts
     by_name = await load_calendars(symbol.calendar for symbol in resolved)
     calendars = {symbol.symbol: by_name[symbol.calendar] for symbol in resolved}
+    if is_derived and query.timeframe is Timeframe.DAY_1:
+        facts = replace(facts, minute_segments=await _read_minute_segments(connection, resolved))
     if query.adjustment is Adjustment.RAW:
         return replace(facts, calendars=calendars)
     adjustments = await read_adjustments(connection, query, resolved, calendars)
     return replace(facts, calendars=calendars, adjustments=adjustments)
+
+
+async def _read_minute_segments(
+    connection: Connection, resolved: Sequence[ResolvedSymbol]
+) -> dict[str, ResolvedSymbol]:
+    """Resolve renamed symbols again: days change tickers by their label, minutes at local midnight."""
+    always = TimeRange(Timeframe.DAY_1.earliest_us, Timeframe.DAY_1.latest_us)
+    renamed = [one.symbol for one in resolved if any(s.range != always for s in one.segments)]
+    return await resolve(connection, renamed, Timeframe.MINUTE_1) if renamed else {}
 
 
 async def _read_stored_ranges(

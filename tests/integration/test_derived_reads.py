@@ -2,6 +2,7 @@
 
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
@@ -14,7 +15,10 @@ from marketdata.domain.resample import resample
 from marketdata.domain.symbol import NewSymbol
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
+from tests.support.bars import days
+from tests.support.sessions import minutes_between, walk
 from tests.support.storage import Storage
+from tests.support.symbols import create_renamed
 
 SYMBOLS = ("AAA", "BBB", "CCC")
 # Both sides of the switch to winter time of 2019, a Friday half day (2019-11-29) among them.
@@ -177,3 +181,53 @@ async def test_derived_page_given_minutes_pages_them(
     truth = derived(minutes["AAA"], Timeframe.MINUTES_15, SessionHours.REGULAR)
     assert rows_of(page.frame) == truth[::-1][:20]
     assert page.source is Timeframe.MINUTE_1
+
+
+@pytest.mark.usefixtures("minutes")
+async def test_derived_page_given_any_count_is_the_head_of_the_answer(storage: Storage) -> None:
+    """However few bars are wanted, and so few minutes read, a page begins as the whole answer does."""
+    for timeframe in DERIVED:
+        for descending in (False, True):
+            query = BarQuery(("AAA",), timeframe, always(timeframe), descending=descending)
+            whole = await read(storage, query)
+            for count in (1, 7, 23):
+                page = await storage.reader.read_page(query, count)
+                assert rows_of(page.frame) == whole[:count]
+
+
+async def test_derived_read_given_stored_bars_far_from_minutes_has_both(
+    storage: Storage, minutes: dict[str, BarFrame]
+) -> None:
+    """Days of years before and after the minutes stand in the answer where they belong."""
+    calendar = get_calendar("XNYS")
+    labels = calendar.label_us[calendar.label_us < LAST_US + days(400)][-5_000:]
+    official = walk(labels[(labels < FIRST_US) | (labels >= LAST_US)], symbol="AAA")
+    official = replace(official, feed=np.zeros(len(official), np.int16), feeds={0: "manual/upload"})
+    await storage.intake.store(official, Timeframe.DAY_1)
+    made = derived(minutes["AAA"], Timeframe.DAY_1, SessionHours.REGULAR)
+    truth = sorted(rows_of(official) + made, key=lambda row: row[1])
+    query = BarQuery(("AAA",), Timeframe.DAY_1, always(Timeframe.DAY_1))
+    assert await read(storage, query) == truth
+    assert await read(storage, replace(query, descending=True)) == truth[::-1]
+    assert await read(storage, replace(query, limit=300)) == truth[-300:]
+
+
+async def test_derived_read_given_a_rename_within_a_session_of_utc_has_its_minutes_whole(
+    storage: Storage,
+) -> None:
+    """A day in Sydney begins on the evening before by UTC: minutes change tickers at local midnight."""
+    renamed = date(2024, 11, 6)
+    values = {"calendar": "XASX", "time_zone": "Australia/Sydney"}
+    await create_renamed(storage, [("OLD", None, renamed), ("NEW", renamed, None)], **values)
+    whole = walk(minutes_between("2024-11-04 10:00", "2024-11-08 16:00", "Australia/Sydney"))
+    whole = replace(whole, symbols=("NEW",), feed=np.zeros(len(whole), np.int16))
+    await storage.intake.store(replace(whole, feeds={0: "manual/upload"}), Timeframe.MINUTE_1)
+    made = resample(whole, Timeframe.DAY_1, get_calendar("XASX"), now_us=Timeframe.DAY_1.latest_us)
+    assert len(made) == 5
+    query = BarQuery(("NEW",), Timeframe.DAY_1, always(Timeframe.DAY_1))
+    assert await read(storage, query) == rows_of(made)
+
+
+def always(timeframe: Timeframe) -> TimeRange:
+    """Give the range of a request that names none."""
+    return TimeRange(timeframe.earliest_us, timeframe.latest_us)
