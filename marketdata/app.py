@@ -15,7 +15,13 @@ import grpc
 
 from marketdata.clock import SystemClock
 from marketdata.config import Settings
-from marketdata.errors import MigrationError
+from marketdata.database import (
+    open_database,
+    open_service_database,
+    refuse_pending,
+    settle_schema,
+    wanted_mode,
+)
 from marketdata.ingestion.sample_import import SampleImport, SampleImporter
 from marketdata.providers.sample.source import fetch_sample_stocks
 from marketdata.rpc.admission import AdmissionInterceptor, AdmissionLimits
@@ -24,7 +30,7 @@ from marketdata.rpc.server import SERVICE_NAMES, Services, bind, build_server
 from marketdata.servicers.bars import BarsServicer
 from marketdata.servicers.symbols import SymbolServicer
 from marketdata.storage.actions import ActionStore
-from marketdata.storage.address import Address, DatabaseAddress
+from marketdata.storage.address import Address
 from marketdata.storage.bar_reader import BarReader
 from marketdata.storage.calendars import warm_calendars
 from marketdata.storage.commit import BarWriter
@@ -32,9 +38,7 @@ from marketdata.storage.coverage import CoverageReader
 from marketdata.storage.deletion import BarDeleter
 from marketdata.storage.intake import BarIntake
 from marketdata.storage.latest import LatestBarReader
-from marketdata.storage.lifecycle import borrow_embedded, own_embedded
-from marketdata.storage.migrate import Migration, migrate, migrations, pending
-from marketdata.storage.modes import DatabaseFacts, StorageMode, probe, probe_address
+from marketdata.storage.modes import DatabaseFacts, probe
 from marketdata.storage.partitions import Partitions
 from marketdata.storage.pools import PoolLimits, Pools
 from marketdata.storage.statistics import StatisticsReader
@@ -120,73 +124,6 @@ def build_stores(address: AddressOf, settings: Settings) -> Stores:
 
 
 @contextlib.asynccontextmanager
-async def open_database(settings: Settings, command: str) -> AsyncIterator[AddressOf]:
-    """Open the configured database for a command: given, or the embedded one, borrowed.
-
-    Raises
-    ------
-    DataFolderInUseError, DatabaseSetupError
-        See `borrow_embedded`.
-    """
-    if settings.is_embedded:
-        async with borrow_embedded(settings.data_dir, settings.pg_bindir, command) as address:
-            yield address
-    else:
-        yield _given(settings)
-
-
-async def migrate_database(address: AddressOf, settings: Settings) -> list[Migration]:
-    """Bring the schema to this release, in the mode that the database is or will be in; see `migrate`.
-
-    Raises
-    ------
-    DatabaseSetupError
-        The database cannot be what is configured.
-    """
-    facts = await probe_address(address(), wanted_mode(settings))
-    return await migrate(address(), facts.mode)
-
-
-def wanted_mode(settings: Settings) -> StorageMode | None:
-    """Tell the storage mode that is configured; None: what the database offers."""
-    return StorageMode(settings.storage_mode) if settings.storage_mode else None
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseReport:
-    """What `marketdata doctor` wants to know of a database.
-
-    Attributes
-    ----------
-    facts : DatabaseFacts
-        What it is.
-    pending : list of Migration
-        What this release still has to apply.
-    """
-
-    facts: DatabaseFacts
-    pending: list[Migration]
-
-
-async def examine_database(address: AddressOf, settings: Settings) -> DatabaseReport:
-    """Look into a database without changing it.
-
-    Raises
-    ------
-    DatabaseUnavailableError
-        It does not answer.
-    DatabaseSetupError, MigrationError
-        This release cannot use it.
-    """
-    stores = build_stores(address, settings)
-    # Known to be down until it answers: a question must not wait out the pool's timeout.
-    stores.pools.report_database(is_down=True)
-    async with stores.pools, stores.pools.query() as connection:
-        facts = await probe(connection, wanted_mode(settings))
-        return DatabaseReport(facts, await pending(connection, migrations(facts.mode)))
-
-
-@contextlib.asynccontextmanager
 async def open_stores(
     settings: Settings, command: str, *, migrates: bool = True
 ) -> AsyncIterator[Stores]:
@@ -195,30 +132,22 @@ async def open_stores(
     Parameters
     ----------
     migrates : bool
-        Whether a schema that is behind is brought to this release; else it is refused.
+        Whether a schema that is behind is brought to this release, where its owner is known; else it
+        is refused.
 
     Raises
     ------
     MigrationError
         The schema is behind and stays so, or is a later release's.
     """
-    async with open_database(settings, command) as address:
+    async with open_database(settings, command) as roles:
         if migrates:
-            await migrate_database(address, settings)
+            await settle_schema(roles, settings)
         else:
-            await _refuse_pending(address, settings, command)
-        stores = build_stores(address, settings)
+            await refuse_pending(roles, settings, command)
+        stores = build_stores(roles.service, settings)
         async with stores.pools:
             yield stores
-
-
-async def _refuse_pending(address: AddressOf, settings: Settings, command: str) -> None:
-    behind = len((await examine_database(address, settings)).pending)
-    if behind:
-        raise MigrationError(
-            f"the schema is {behind} migrations behind, and this {command} changes nothing: run"
-            " marketdata migrate first"
-        )
 
 
 async def serve(
@@ -252,8 +181,9 @@ async def serve(
         frontend = _Frontend(stores, settings)
         # The port first: what is taken should be said before a database is started for nothing.
         port = bind(frontend.server, settings.host, settings.port)
-        current.append(await stack.enter_async_context(_service_database(settings)))
-        await migrate_database(current[0], settings)
+        roles = await stack.enter_async_context(open_service_database(settings))
+        current.append(roles.service)
+        await settle_schema(roles, settings)
         await stack.enter_async_context(stores.pools)
         async with stores.pools.query() as connection:
             facts = await probe(connection, wanted_mode(settings))
@@ -318,23 +248,3 @@ class _Frontend:
     async def _probe(self) -> None:
         async with self._stores.pools.query() as connection:
             await connection.execute("SELECT 1")
-
-
-@contextlib.asynccontextmanager
-async def _service_database(settings: Settings) -> AsyncIterator[AddressOf]:
-    if settings.is_embedded:
-        async with own_embedded(settings.data_dir, settings.pg_bindir) as address:
-            yield address
-    else:
-        yield _given(settings)
-
-
-def _given(settings: Settings) -> AddressOf:
-    address = DatabaseAddress(
-        host=settings.db_host or "",
-        port=settings.db_port,
-        database=settings.db_name,
-        user=settings.db_username or "",
-        password=settings.db_password.get_secret_value(),
-    )
-    return lambda: address

@@ -66,6 +66,14 @@ class Settings(BaseSettings):
         validation_alias="MARKETDATA_PG_BINDIR",
         description="Programs of another PostgreSQL >= 15 for the embedded server",
     )
+    migrator_username: str | None = Field(
+        None,
+        validation_alias="MARKETDATA_MIGRATOR_USERNAME",
+        description="Role that owns the schema and migrates it; empty: DB_USERNAME",
+    )
+    migrator_password: SecretStr = Field(
+        SecretStr(""), validation_alias="MARKETDATA_MIGRATOR_PASSWORD", description="Its password"
+    )
     storage_mode: Literal["plain", "apache", "timescale"] | None = Field(
         None,
         validation_alias="MARKETDATA_STORAGE_MODE",

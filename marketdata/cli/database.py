@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def migrate() -> None:
-    """Bring the database's schema to this release.
+    """Bring the database's schema to this release, as the role that owns it.
 
-    A service does the same when it starts; a command that only looks does not. Without DB_HOST it is
-    the embedded database of the data folder. A second run changes nothing.
+    A service that knows this role does the same when it starts; a command that only looks does not.
+    Without DB_HOST it is the embedded database of the data folder. A second run changes nothing.
 
     Example: marketdata migrate
 
-    Example: DB_HOST=db.example.com DB_USERNAME=marketdata marketdata migrate
+    Example: DB_HOST=db.example.com MARKETDATA_MIGRATOR_USERNAME=owner marketdata migrate
     """
     applied = asyncio.run(_migrate(load_settings()))
     for migration in applied:
@@ -54,10 +54,10 @@ def sample() -> None:
 
 
 async def _migrate(settings: Settings) -> "list[Migration]":
-    from marketdata import app  # noqa: PLC0415 -- 0.3 s that commands which only ask a service need not wait for
+    from marketdata import database  # noqa: PLC0415 -- 0.3 s that commands which only ask a service need not wait for
 
-    async with app.open_database(settings, "migrate") as address:
-        return await app.migrate_database(address, settings)
+    async with database.open_database(settings, "migrate") as roles:
+        return await database.migrate_database(roles, settings)
 
 
 async def _import_sample(settings: Settings) -> "list[SampleImport]":

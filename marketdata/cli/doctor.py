@@ -64,7 +64,7 @@ def _describe(settings: Settings) -> str:
 
 
 async def _examine_database(settings: Settings) -> Finding:
-    from marketdata import app  # noqa: PLC0415 -- 0.3 s that commands which only ask a service need not wait for
+    from marketdata import database  # noqa: PLC0415 -- 0.3 s that commands which only ask a service need not wait for
     from marketdata.storage.embedded import attach, default_data_folder  # noqa: PLC0415 -- the same
 
     try:
@@ -72,8 +72,8 @@ async def _examine_database(settings: Settings) -> Finding:
             folder = settings.data_dir or default_data_folder()
             if await asyncio.to_thread(attach, folder) is None:
                 return ("database", _PROBLEM, "not running; scripts/serve starts it with the service")
-        async with app.open_database(settings, "doctor") as address:
-            report = await app.examine_database(address, settings)
+        async with database.open_database(settings, "doctor") as roles:
+            report = await database.examine_database(roles, settings)
     except MarketDataError as error:
         return ("database", _PROBLEM, str(error))
     details = str(report.facts)

@@ -2,17 +2,20 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-from marketdata.storage.address import Address
-from marketdata.storage.embedded import EmbeddedPostgres, borrowed_address, supervise
+from marketdata.storage.address import DatabaseRoles
+from marketdata.storage.embedded import (
+    EmbeddedPostgres,
+    ServerAddress,
+    borrowed_address,
+    supervise,
+)
 
 
 @contextlib.asynccontextmanager
-async def own_embedded(
-    folder: Path | None, bindir: Path | None
-) -> AsyncIterator[Callable[[], Address]]:
+async def own_embedded(folder: Path | None, bindir: Path | None) -> AsyncIterator[DatabaseRoles]:
     """Run the embedded PostgreSQL of a data folder for a service, and keep it running.
 
     Parameters
@@ -24,8 +27,8 @@ async def own_embedded(
 
     Yields
     ------
-    callable
-        Tells the address, whose port can change when the server is started again.
+    DatabaseRoles
+        Its addresses, whose port can change when the server is started again.
 
     Raises
     ------
@@ -38,7 +41,11 @@ async def own_embedded(
         first = await asyncio.to_thread(server.start)
         supervisor = asyncio.create_task(supervise(server), name="embedded-postgres-supervisor")
         try:
-            yield lambda: server.address or first
+
+            def owner() -> ServerAddress:
+                return server.address or first
+
+            yield DatabaseRoles(owner, lambda: owner().for_service())
         finally:
             supervisor.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -50,7 +57,7 @@ async def own_embedded(
 @contextlib.asynccontextmanager
 async def borrow_embedded(
     folder: Path | None, bindir: Path | None, command: str
-) -> AsyncIterator[Callable[[], Address]]:
+) -> AsyncIterator[DatabaseRoles]:
     """Use the embedded PostgreSQL of a data folder for the time of a command.
 
     Attaches to a running service's; without one starts it, and stops it at the end.
@@ -69,6 +76,6 @@ async def borrow_embedded(
     borrowed = borrowed_address(server)
     try:
         address = await asyncio.to_thread(borrowed.__enter__)
-        yield lambda: address
+        yield DatabaseRoles(owner=lambda: address, service=address.for_service)
     finally:
         await asyncio.to_thread(server.stop)

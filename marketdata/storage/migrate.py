@@ -16,6 +16,7 @@ from marketdata.errors import MigrationError
 from marketdata.storage.address import Address
 from marketdata.storage.modes import StorageMode
 from marketdata.storage.pools import Connection
+from marketdata.storage.roles import check_owner, ensure_service_role, grant_platform_reads
 from marketdata.storage.translate import translated
 
 # Any constant of this service's own: two migrators at once take turns on it.
@@ -30,6 +31,8 @@ _CREATE_HISTORY: Final = """
         applied_at timestamptz NOT NULL DEFAULT now()
     )
 """
+# Null where there is no such table.
+_READABLE: Final = "SELECT has_table_privilege(to_regclass('schema_migration'), 'SELECT')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +80,18 @@ async def pending(connection: Connection, known: Sequence[Migration]) -> list[Mi
     Raises
     ------
     MigrationError
-        The database was migrated by a later release, or an applied migration has changed since.
+        The database was migrated by a later release, an applied migration has changed since, or the
+        asking role may not read what was applied.
     """
     applied: dict[int, str] = {}
-    cursor = await connection.execute("SELECT to_regclass('schema_migration') IS NOT NULL")
-    row = await cursor.fetchone()
-    if row and row[0]:
+    cursor = await connection.execute(_READABLE)
+    (is_readable,) = await cursor.fetchone() or (None,)
+    if is_readable is False:
+        raise MigrationError(
+            f"the role {connection.info.user} may not read what was migrated: run marketdata migrate "
+            "as the owner of the schema, which grants it"
+        )
+    if is_readable:
         cursor = await connection.execute("SELECT number, checksum FROM schema_migration")
         applied = dict(await cursor.fetchall())
     later = sorted(set(applied) - {migration.number for migration in known})
@@ -106,7 +115,7 @@ async def migrate(address: Address, mode: StorageMode) -> list[Migration]:
     Parameters
     ----------
     address : Address
-        The database, asked by a role that owns the schema or may create it.
+        The database, asked by the role that owns the schema, or will.
     mode : StorageMode
         Which variant of the tables.
 
@@ -118,7 +127,8 @@ async def migrate(address: Address, mode: StorageMode) -> list[Migration]:
     Raises
     ------
     MigrationError
-        The schema does not fit this release, or a statement failed; that migration left no trace.
+        The schema does not fit this release, the asking role does not own it, the service's role is
+        missing, or a statement failed; that migration left no trace.
     DatabaseUnavailableError
         The database cannot be reached.
     """
@@ -132,12 +142,15 @@ async def migrate(address: Address, mode: StorageMode) -> list[Migration]:
         )
         async with connection:
             await connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK_KEY])
+            await check_owner(connection)
+            await ensure_service_role(connection)
             if mode.has_hypertables:
                 await _make_extension(connection)
             await connection.execute(_CREATE_HISTORY)
             todo = await pending(connection, migrations(mode))
             for migration in todo:
                 await _apply(connection, migration)
+            await grant_platform_reads(connection)
             return todo
 
 

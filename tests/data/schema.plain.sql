@@ -65,7 +65,7 @@ CREATE TYPE public.bar_table AS ENUM (
 --
 
 CREATE FUNCTION public.bar_partition_drop_oldest(which public.bar_table) RETURNS TABLE(range_start timestamp with time zone, range_end timestamp with time zone, dropped_rows bigint)
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET "TimeZone" TO 'UTC'
     AS $_$
@@ -97,14 +97,18 @@ $_$;
 --
 
 CREATE FUNCTION public.bar_partition_ensure(which public.bar_table, starts timestamp with time zone[]) RETURNS integer
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     SET "TimeZone" TO 'UTC'
     AS $$
 DECLARE
     parent    text := format('market_stock_hist_bars_%s_ts', which);
-    width     interval := bar_partition_interval(which);
+    width     interval := public.bar_partition_interval(which);
     stretch   interval := CASE which WHEN 'min' THEN interval '1 day' WHEN 'hour' THEN interval '7 days'
                                      ELSE interval '30 days' END;
+    -- The times that a bar may have: nobody makes a table for a year of which there is none.
+    earliest  timestamptz := CASE which WHEN 'day' THEN '1900-01-01' ELSE '1990-01-01' END;
+    latest    timestamptz := '2100-01-01';
     start     timestamptz;
     part_from timestamptz;
     part_to   timestamptz;
@@ -113,10 +117,20 @@ DECLARE
     uppers    timestamptz[];
     made      integer := 0;
 BEGIN
+    IF which IS NULL OR starts IS NULL OR cardinality(starts) > 1000 THEN
+        RAISE EXCEPTION 'a call is about one table, and at most 1000 starts; this one has % of %',
+            coalesce(cardinality(starts), 0), which USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     -- One maker a table at a time: two would both find the partition missing.
     PERFORM pg_advisory_xact_lock(hashtext('bar_partition_ensure'), hashtext(parent));
-    SELECT array_agg(range_start), array_agg(range_end) INTO lowers, uppers FROM bar_partitions(which);
+    SELECT array_agg(range_start), array_agg(range_end) INTO lowers, uppers
+      FROM public.bar_partitions(which);
     FOREACH start IN ARRAY starts LOOP
+        -- The first of all stretches begins before the earliest time.
+        IF start IS NULL OR start <= earliest - stretch OR start >= latest THEN
+            RAISE EXCEPTION 'bars of % lie from % to %: there is no partition at %',
+                parent, earliest, latest, start USING ERRCODE = 'invalid_parameter_value';
+        END IF;
         IF date_bin(stretch, start, timestamptz 'epoch') <> start THEN
             RAISE EXCEPTION 'not the start of a partition of %: %', parent, start
                 USING ERRCODE = 'invalid_parameter_value';
@@ -133,13 +147,13 @@ BEGIN
             part_to := least(part_to,
                 (SELECT min(lower) FROM unnest(lowers) AS lower WHERE lower > part_from));
             child := format('%s_p%s', parent, to_char(part_from, 'YYYYMMDD'));
-            EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', child, parent);
+            EXECUTE format('CREATE TABLE public.%I (LIKE public.%I INCLUDING ALL)', child, parent);
             -- The check spares ATTACH its scan; it says the same as the partition's bound.
-            EXECUTE format('ALTER TABLE %I ADD CONSTRAINT bound CHECK (time >= %L AND time < %L)',
+            EXECUTE format('ALTER TABLE public.%I ADD CONSTRAINT bound CHECK (time >= %L AND time < %L)',
                            child, part_from, part_to);
-            EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+            EXECUTE format('ALTER TABLE public.%I ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)',
                            parent, child, part_from, part_to);
-            EXECUTE format('ALTER TABLE %I DROP CONSTRAINT bound', child);
+            EXECUTE format('ALTER TABLE public.%I DROP CONSTRAINT bound', child);
             lowers := lowers || part_from;
             uppers := uppers || part_to;
             made := made + 1;
@@ -774,6 +788,141 @@ ALTER TABLE ONLY public.market_corporate_action
 
 ALTER TABLE ONLY public.symbol_validity
     ADD CONSTRAINT symbol_validity_symbol_id_fkey FOREIGN KEY (symbol_id) REFERENCES public.market_symbol(symbol_id) ON DELETE CASCADE;
+
+--
+-- Name: FUNCTION bar_partition_drop_oldest(which public.bar_table); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.bar_partition_drop_oldest(which public.bar_table) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.bar_partition_drop_oldest(which public.bar_table) TO market_data_service_user;
+
+--
+-- Name: FUNCTION bar_partition_ensure(which public.bar_table, starts timestamp with time zone[]); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.bar_partition_ensure(which public.bar_table, starts timestamp with time zone[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.bar_partition_ensure(which public.bar_table, starts timestamp with time zone[]) TO market_data_service_user;
+
+--
+-- Name: TABLE bar_storage; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bar_storage TO market_data_service_user;
+
+--
+-- Name: FUNCTION bar_retention_record(which public.bar_table, until timestamp with time zone); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.bar_retention_record(which public.bar_table, until timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.bar_retention_record(which public.bar_table, until timestamp with time zone) TO market_data_service_user;
+
+--
+-- Name: TABLE bar_change; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bar_change TO market_data_service_user;
+
+--
+-- Name: TABLE bar_latest; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bar_latest TO market_data_service_user;
+
+--
+-- Name: TABLE bar_log_head; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bar_log_head TO market_data_service_user;
+
+--
+-- Name: TABLE bar_write; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bar_write TO market_data_service_user;
+
+--
+-- Name: SEQUENCE bar_write_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT USAGE ON SEQUENCE public.bar_write_id TO market_data_service_user;
+
+--
+-- Name: TABLE market_corporate_action; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.market_corporate_action TO market_data_service_user;
+
+--
+-- Name: SEQUENCE market_corporate_action_action_id_seq; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT USAGE ON SEQUENCE public.market_corporate_action_action_id_seq TO market_data_service_user;
+
+--
+-- Name: TABLE market_feed; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.market_feed TO market_data_service_user;
+
+--
+-- Name: SEQUENCE market_feed_feed_id_seq; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT USAGE ON SEQUENCE public.market_feed_feed_id_seq TO market_data_service_user;
+
+--
+-- Name: TABLE market_stock_hist_bars_day_ts; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.market_stock_hist_bars_day_ts TO market_data_service_user;
+
+--
+-- Name: TABLE market_stock_hist_bars_hour_ts; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.market_stock_hist_bars_hour_ts TO market_data_service_user;
+
+--
+-- Name: TABLE market_stock_hist_bars_min_ts; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.market_stock_hist_bars_min_ts TO market_data_service_user;
+
+--
+-- Name: TABLE market_symbol; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.market_symbol TO market_data_service_user;
+
+--
+-- Name: SEQUENCE market_symbol_symbol_id_seq; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT USAGE ON SEQUENCE public.market_symbol_symbol_id_seq TO market_data_service_user;
+
+--
+-- Name: TABLE schema_migration; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.schema_migration TO market_data_service_user;
+
+--
+-- Name: TABLE symbol_validity; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.symbol_validity TO market_data_service_user;
+
+--
+-- Name: DEFAULT PRIVILEGES FOR SEQUENCES; Type: DEFAULT ACL; Schema: public; Owner: -
+--
+
+ALTER DEFAULT PRIVILEGES FOR ROLE postgres IN SCHEMA public GRANT USAGE ON SEQUENCES TO market_data_service_user;
+
+--
+-- Name: DEFAULT PRIVILEGES FOR TABLES; Type: DEFAULT ACL; Schema: public; Owner: -
+--
+
+ALTER DEFAULT PRIVILEGES FOR ROLE postgres IN SCHEMA public GRANT SELECT,INSERT,DELETE,UPDATE ON TABLES TO market_data_service_user;
 
 --
 -- PostgreSQL database dump complete

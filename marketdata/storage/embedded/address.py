@@ -1,8 +1,10 @@
-"""Where a running PostgreSQL is reached, with the password that it asks for."""
+"""Where a running PostgreSQL is reached, with the passwords that it asks for."""
 
 from dataclasses import dataclass, field, replace
 
 from psycopg import pq
+
+from marketdata.storage.address import SERVICE_ROLE
 
 LOOPBACK = "127.0.0.1"
 # The role that initdb makes, and the database that the service keeps its tables in.
@@ -27,6 +29,8 @@ class ServerAddress:
         Role and database.
     password : str
         The role's password; left out of ``repr`` so that a log line cannot hold it.
+    service_password : str, optional
+        The password of the service's own role; left out of ``repr`` as well.
     """
 
     host: str
@@ -34,6 +38,11 @@ class ServerAddress:
     user: str
     password: str = field(repr=False)
     database: str
+    service_password: str = field(default="", repr=False)
+
+    def for_service(self) -> "ServerAddress":
+        """Return the same database for the service's own role, which owns nothing."""
+        return replace(self, user=SERVICE_ROLE, password=self.service_password)
 
     def for_maintenance(self) -> "ServerAddress":
         """Return the same server with the database that always exists."""

@@ -32,9 +32,9 @@ class RunningServer:
     port: int
 
 
-def database_address(port: int, password: str) -> ServerAddress:
-    """Return the address of the service's database on an embedded server."""
-    return ServerAddress(host=LOOPBACK, port=port, user=SUPERUSER, password=password, database=DATABASE)
+def database_address(port: int, password: str, service_password: str = "") -> ServerAddress:
+    """Return the owner's address of the service's database on an embedded server."""
+    return ServerAddress(LOOPBACK, port, SUPERUSER, password, DATABASE, service_password)
 
 
 def find_running(folder: DataFolder, password: str, deadline: Deadline) -> RunningServer | None:
@@ -96,7 +96,7 @@ def attach(folder: Path, *, wait_seconds: float = 0.0) -> ServerAddress | None:
     Raises
     ------
     DatabaseSetupError
-        When the folder's files cannot be read by this account.
+        When the folder's files cannot be read by this account, or its service is of an earlier release.
     """
     place = DataFolder(folder.expanduser().resolve())
     deadline = Deadline(wait_seconds)
@@ -120,5 +120,12 @@ def _answering_address(folder: DataFolder) -> ServerAddress | None:
     pidfile = read_pidfile(folder.pgdata)
     if password is None or pidfile is None or pidfile.port is None or not pidfile.is_ready:
         return None
-    address = database_address(pidfile.port, password)
+    service_password = folder.read_service_password()
+    if service_password is None:
+        message = (
+            f"The service that runs on {folder.path} is of an earlier release, which knows one role "
+            f"only: start it again with this release first."
+        )
+        raise DatabaseSetupError(message)
+    address = database_address(pidfile.port, password, service_password)
     return address if serves(address, folder.pgdata) else None

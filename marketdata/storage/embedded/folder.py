@@ -57,6 +57,11 @@ class DataFolder:
         return self.path / "password"
 
     @property
+    def service_password_file(self) -> Path:
+        """The password of the service's own role."""
+        return self.path / "service_password"
+
+    @property
     def port_file(self) -> Path:
         """The port of the last start, for the next one."""
         return self.path / "port"
@@ -68,10 +73,11 @@ class DataFolder:
 
     def read_password(self) -> str | None:
         """Return the password; None before the first start."""
-        try:
-            return self.password_file.read_text(encoding="ascii").strip() or None
-        except FileNotFoundError:
-            return None
+        return _read_secret(self.password_file)
+
+    def read_service_password(self) -> str | None:
+        """Return the password of the service's role; None before the first start."""
+        return _read_secret(self.service_password_file)
 
     def ensure_password(self) -> str:
         """Return the password, made now when there is neither one nor a database that has one.
@@ -95,6 +101,18 @@ class DataFolder:
             raise DatabaseSetupError(message)
         password = secrets.token_urlsafe(_PASSWORD_BYTES)
         write_private(self.password_file, password)
+        return password
+
+    def ensure_service_password(self) -> str:
+        """Return the password of the service's role, made where it is missing.
+
+        A lost one may be made anew: at every start the owner sets it in the database.
+        """
+        password = self.read_service_password()
+        if password is None:
+            password = secrets.token_urlsafe(_PASSWORD_BYTES)
+            write_private(self.service_password_file, password)
+        self.service_password_file.chmod(0o600)
         return password
 
     def read_port(self) -> int | None:
@@ -177,6 +195,13 @@ class DataFolder:
             f"before, or hand the database over: chown -R {account.uid}:{account.gid} {self.pgdata}"
         )
         raise DatabaseSetupError(message)
+
+
+def _read_secret(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="ascii").strip() or None
+    except FileNotFoundError:
+        return None
 
 
 def default_data_folder(state_folder: Path = STATE_FOLDER) -> Path:

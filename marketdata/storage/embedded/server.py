@@ -82,6 +82,7 @@ class EmbeddedPostgres:
         self._mutex = threading.RLock()
         self._closing = threading.Event()
         self._launcher: Launcher | None = None
+        self._service_password = ""
         self._postmaster: Postmaster | None = None
         self._address: ServerAddress | None = None
 
@@ -92,7 +93,7 @@ class EmbeddedPostgres:
 
     @property
     def address(self) -> ServerAddress | None:
-        """Where the server is reached; None before `start` and after `stop`."""
+        """Where the owner reaches the server; None before `start` and after `stop`."""
         return self._address
 
     @property
@@ -135,6 +136,7 @@ class EmbeddedPostgres:
                     self._folder.check_version(binaries, self._state_folder)
                 else:
                     initialise(self._folder, binaries, account, password)
+                self._service_password = self._folder.ensure_service_password()
                 self._launcher = Launcher(
                     self._folder, binaries, account, password, self._settings(binaries)
                 )
@@ -182,7 +184,7 @@ class EmbeddedPostgres:
 
     def _bring_up(self, launcher: Launcher) -> ServerAddress:
         postmaster, port = self._adopt_or_launch(launcher)
-        address = database_address(port, launcher.password)
+        address = database_address(port, launcher.password, self._service_password)
         try:
             prepare_database(address)
         except BaseException:

@@ -12,6 +12,7 @@ from psycopg import sql
 from marketdata.errors import DatabaseSetupError
 from marketdata.storage.embedded.address import ServerAddress
 from marketdata.storage.embedded.settings import DURABLE
+from marketdata.storage.roles import POWERLESS
 
 _LOG = logging.getLogger(__name__)
 # A server that says that it is ready answers in milliseconds; a stopped process never does.
@@ -36,7 +37,7 @@ def serves(address: ServerAddress, pgdata: Path) -> bool:
 
 
 def prepare_database(address: ServerAddress) -> None:
-    """Create the service's database where it is missing, and check that writes to it are durable.
+    """Create the service's database and role where they are missing; check that writes are durable.
 
     Raises
     ------
@@ -49,7 +50,9 @@ def prepare_database(address: ServerAddress) -> None:
             if connection.execute(query, (address.database,)).fetchone() is None:
                 name = sql.Identifier(address.database)
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
-        with _connection(address) as connection:
+            _prepare_service_role(connection, address.for_service())
+        # As the service's role, which is proven by it, and whose own settings count.
+        with _connection(address.for_service()) as connection:
             query = "SELECT name, setting FROM pg_settings WHERE name = ANY(%s)"
             found = dict(connection.execute(query, (list(DURABLE),)).fetchall())
     except psycopg.Error as error:
@@ -66,6 +69,22 @@ def prepare_database(address: ServerAddress) -> None:
             f"ALTER ROLE ... SET that changes it."
         )
         raise DatabaseSetupError(message)
+
+
+def _prepare_service_role(
+    connection: "psycopg.Connection[tuple[Any, ...]]", service: ServerAddress
+) -> None:
+    role = sql.Identifier(service.user)
+    query = "SELECT 1 FROM pg_roles WHERE rolname = %s"
+    if connection.execute(query, (service.user,)).fetchone() is None:
+        connection.execute(sql.SQL("CREATE ROLE {}").format(role))
+    # Every time: the file that holds the password can have been lost, and made anew. The server gets
+    # its verifier only, since failed and slow statements are logged.
+    verifier = connection.pgconn.encrypt_password(
+        service.password.encode(), service.user.encode(), b"scram-sha-256"
+    )
+    alter = sql.SQL("ALTER ROLE {} LOGIN {} PASSWORD {}")
+    connection.execute(alter.format(role, POWERLESS, sql.Literal(verifier.decode())))
 
 
 @contextmanager
