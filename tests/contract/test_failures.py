@@ -89,6 +89,7 @@ async def every_refusal(service: Service) -> dict[str, Refusal]:
     return found
 
 
+@pytest.mark.modes("plain", "apache", reason="sessions can be ended")
 async def test_calls_given_database_that_is_down_say_so_and_recover(switch: Switch) -> None:
     """Every call is UNAVAILABLE with a retry and health says it; with the database all is as before."""
     async with serving(switch.address, DB_POOL_TIMEOUT=2) as service:
@@ -124,6 +125,7 @@ async def test_calls_given_sessions_that_ended_work_at_once(switch: Switch) -> N
             assert len((await stream(service, daily("AAPL"))).rows()) == 1
 
 
+@pytest.mark.modes("plain", "apache", reason="sessions can be ended")
 async def test_stream_given_session_that_ends_under_it_is_unavailable(
     service: Service, database: ServerAddress
 ) -> None:
@@ -139,6 +141,7 @@ async def test_stream_given_session_that_ends_under_it_is_unavailable(
     assert len((await stream(service, daily("AAPL"))).rows()) == 1
 
 
+@pytest.mark.modes("plain", "apache", reason="statement_timeout has an effect")
 @pytest.mark.parametrize("kind", ["page", "stream"])
 async def test_read_given_statement_that_the_database_cancels_is_a_timeout(
     service: Service, database: ServerAddress, kind: str
@@ -194,12 +197,13 @@ async def test_calls_given_defect_say_an_id_and_keep_the_details_to_the_log(
         assert await service.status() == "SERVING"
 
 
+@pytest.mark.modes("plain", "apache", reason="passwords are checked")
 async def test_calls_given_wrong_password_never_show_it(
     database: ServerAddress, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A secret that does not even fit is as secret: in no status, and in no line of the log."""
     caplog.set_level(logging.DEBUG)
-    wrong = replace(database, password=CANARY)
+    wrong = replace(database, password=CANARY, service_password=CANARY)
     async with serving(lambda: wrong, DB_POOL_TIMEOUT=0.5) as service:
         assert await service.status("db") == "NOT_SERVING"
         for refusal in (await every_refusal(service)).values():
@@ -208,7 +212,7 @@ async def test_calls_given_wrong_password_never_show_it(
                 "DATABASE_UNAVAILABLE",
             )
             assert CANARY.encode() not in refusal.everything
-            assert database.user.encode() not in refusal.everything
+            assert database.for_service().user.encode() not in refusal.everything
     assert CANARY not in caplog.text
 
 

@@ -101,6 +101,7 @@ async def test_calls_given_method_that_is_not_there_are_unimplemented(
     assert refusal.code is grpc.StatusCode.UNIMPLEMENTED
 
 
+@pytest.mark.modes("plain", "apache", reason="two transactions at once")
 async def test_streams_given_limit_reached_are_refused_with_a_retry(database: ServerAddress) -> None:
     """The stream past the limit is refused at once; short calls and health still answer."""
     async with serving(lambda: database, MARKETDATA_STREAM_POOL_SIZE=2) as service:

@@ -183,6 +183,7 @@ async def test_delete_given_symbol_created_again_starts_without_bars(service: Se
     assert await listed_days(service, "AAPL") == []
 
 
+@pytest.mark.modes("plain", "apache", reason="two transactions at once")
 async def test_delete_given_locked_stripe_waits_for_its_writer(
     service: Service, database: ServerAddress
 ) -> None:

@@ -16,6 +16,7 @@ from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import DatabaseSetupError, DatabaseUnavailableError
 from marketdata.storage import modes
+from marketdata.storage.address import SERVICE_ROLE
 from marketdata.storage.embedded import EmbeddedPostgres, ServerAddress
 from marketdata.storage.migrate import migrate
 from marketdata.storage.modes import StorageMode, probe
@@ -66,6 +67,7 @@ async def test_probe_given_an_old_postgres_refuses_it(
             await probe(connection)
 
 
+@pytest.mark.modes("plain", "apache", reason="databases know their names")
 async def test_session_given_a_server_that_defaults_to_less_is_durable(storage: Storage) -> None:
     """A writer's session asks for it by itself, whatever the database or the role says."""
     for scope in ("DATABASE", "ROLE"):
@@ -73,19 +75,20 @@ async def test_session_given_a_server_that_defaults_to_less_is_durable(storage: 
             storage,
             sql.SQL("ALTER {} {} SET synchronous_commit = off").format(
                 sql.SQL(scope),
-                sql.Identifier("postgres")
+                sql.Identifier(SERVICE_ROLE)
                 if scope == "ROLE"
                 else sql.Identifier(str(storage.address().connection_parameters()["dbname"])),
             ),
         )
     try:
         async with opened_storage(storage.address) as other:
-            assert await fetch(other, DURABLE) == [("on", "on", "on")]
-            async with other.pools.stream() as connection:
-                cursor = await connection.execute(DURABLE)
-                assert await cursor.fetchall() == [("on", "on", "on")]
+            for pool in (other.pools.query, other.pools.lookup, other.pools.stream):
+                async with pool() as connection:
+                    cursor = await connection.execute(DURABLE)
+                    assert await cursor.fetchall() == [("on", "on", "on")]
     finally:
-        await fetch(storage, "ALTER ROLE postgres RESET synchronous_commit")
+        role = sql.Identifier(SERVICE_ROLE)
+        await fetch(storage, sql.SQL("ALTER ROLE {} RESET synchronous_commit").format(role))
 
 
 @pytest.fixture

@@ -90,6 +90,7 @@ def test_translated_given_other_errors_passes_them_on() -> None:
         raise ZeroDivisionError
 
 
+@pytest.mark.modes("plain", "apache", reason="statement_timeout has an effect")
 async def test_query_given_a_statement_that_takes_too_long_raises_query_timeout(
     storage: Storage,
 ) -> None:
@@ -99,6 +100,7 @@ async def test_query_given_a_statement_that_takes_too_long_raises_query_timeout(
     assert await fetch(storage, "SELECT 1") == [(1,)]
 
 
+@pytest.mark.modes("plain", "apache", reason="two transactions at once")
 async def test_query_given_a_lock_that_stays_taken_raises_write_conflict(
     storage: Storage, other: Connection
 ) -> None:
@@ -120,6 +122,7 @@ async def test_query_given_a_lock_that_stays_taken_raises_write_conflict(
     assert await stored_bars(storage, Timeframe.HOUR_1) == [bar]
 
 
+@pytest.mark.modes("plain", "apache", reason="two transactions at once")
 async def test_query_given_a_deadlock_raises_write_conflict(storage: Storage) -> None:
     """Of two transactions in each other's way one ends, and its caller may try again."""
     await fetch(storage, "CREATE TABLE locked AS SELECT generate_series(1, 2) AS id")
@@ -127,7 +130,6 @@ async def test_query_given_a_deadlock_raises_write_conflict(storage: Storage) ->
 
     async def update(*order: int) -> None:
         async with storage.pools.query() as connection, connection.transaction():
-            await connection.execute("SET LOCAL deadlock_timeout = '10ms'")
             await connection.execute("UPDATE locked SET id = id WHERE id = %s", [order[0]])
             await both_hold_one.wait()
             await connection.execute("UPDATE locked SET id = id WHERE id = %s", [order[1]])
@@ -138,6 +140,7 @@ async def test_query_given_a_deadlock_raises_write_conflict(storage: Storage) ->
     )
 
 
+@pytest.mark.modes("plain", "apache", reason="two transactions at once")
 async def test_query_given_a_serialization_failure_raises_write_conflict(
     storage: Storage, other: Connection
 ) -> None:
@@ -155,6 +158,7 @@ async def test_query_given_a_serialization_failure_raises_write_conflict(
         await update_late()
 
 
+@pytest.mark.modes("plain", "apache", reason="sessions can be ended")
 async def test_query_given_a_session_ended_in_the_middle_raises_database_unavailable(
     storage: Storage, other: Connection
 ) -> None:
@@ -173,6 +177,7 @@ async def test_query_given_a_session_ended_in_the_middle_raises_database_unavail
     assert await fetch(storage, "SELECT 1") == [(1,)]
 
 
+@pytest.mark.modes("plain", "apache", reason="idle transactions are ended")
 async def test_query_given_a_transaction_left_idle_raises_database_unavailable(
     storage: Storage, other: Connection
 ) -> None:
@@ -232,6 +237,7 @@ async def test_query_given_no_free_connection_raises_database_unavailable(
             pytest.fail("the pool is closed")
 
 
+@pytest.mark.modes("plain", "apache", reason="sessions can be ended")
 @pytest.mark.parametrize("pool", ["query", "stream"])
 async def test_pool_given_dead_idle_connections_never_hands_one_out(
     storage: Storage, pool: str
@@ -281,6 +287,7 @@ async def test_pool_given_a_cancellation_together_with_a_connection_heeds_it(
             await connection.execute("SELECT 1")
 
 
+@pytest.mark.modes("plain", "apache", reason="databases know their names")
 async def test_pool_given_a_server_that_moved_follows_it(
     database: ServerAddress, databases: Databases
 ) -> None:

@@ -256,6 +256,7 @@ async def test_snapshot_given_a_long_series_starts_with_a_small_block(storage: S
     assert bars_of(answer.frames[-1]) == bars[-len(answer.frames[-1]) :]
 
 
+@pytest.mark.modes("plain", "apache", reason="two transactions at once")
 async def test_snapshot_given_commits_during_a_read_leaves_them_out(storage: Storage) -> None:
     """All of an answer is of the moment that its seq names, also what is read much later."""
     await create_symbols(storage, "A", "B")

@@ -201,6 +201,8 @@ def test_timescale_server_given_prepared_statements_keeps_them_apart(timescale: 
             assert one.execute("SELECT %s::int + 1", [1], prepare=True).fetchone() == (2,)
             assert two.execute("SELECT %s::text || 'x'", ["a"], prepare=True).fetchone() == ("ax",)
         one.execute("DEALLOCATE ALL")
+        with one.pipeline():
+            one.execute("DEALLOCATE ALL")
         assert two.execute("SELECT %s::text || 'x'", ["b"], prepare=True).fetchone() == ("bx",)
 
 
@@ -260,3 +262,16 @@ def test_timescale_server_given_a_flush_after_a_pipeline_gives_the_turn_back(
         one.pgconn.flush()
         one.pgconn.exit_pipeline_mode()
         assert value_of(two, "SELECT 2") == 2
+
+
+def test_timescale_server_given_a_temporary_table_keeps_it_while_its_maker_is_there(
+    timescale: ServerAddress,
+) -> None:
+    """Another connection that came and went does not take it away; the end of its maker does."""
+    with connected(timescale) as maker:
+        maker.execute("CREATE TEMPORARY TABLE ours (value int)")
+        with connected(timescale) as other:
+            other.execute("SELECT 1")
+        assert value_of(maker, "SELECT count(*) FROM ours") == 0
+    with connected(timescale) as later:
+        assert value_of(later, "SELECT to_regclass('ours') IS NULL") is True

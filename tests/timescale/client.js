@@ -48,6 +48,7 @@ export class Client {
   #skipsToSync = false;
   #statements = new Set();
   #channels = new Set();
+  isNew = true;
   settings = {};
   setStatements = new Map();
 
@@ -109,7 +110,7 @@ export class Client {
     if (code === wire.SSL_REQUEST || code === wire.GSS_REQUEST) return this.#write(Buffer.from("N"));
     if (code === wire.CANCEL_REQUEST) return this.#socket.end(); // an engine does not look up while it works
     const { parameters, settings } = wire.startup(frame);
-    this.settings = settings;
+    this.settings = { application_name: parameters.application_name ?? "", ...settings };
     try {
       this.#database = this.#databases.open(parameters.database ?? parameters.user);
     } catch (error) {
@@ -153,11 +154,20 @@ export class Client {
 
   // Prepared statements are the session's, which all share: each client's have a prefix of their own.
   #named(frame) {
+    if (wire.typeOf(frame) === "P" && FORGET.test(wire.sqlOf(frame))) return this.#forgetting();
     const at = wire.statementNameAt(frame);
     if (at < 0 || frame[at] === 0) return frame;
     const longer = wire.inserted(frame, at, `c${this.#pid}_`);
     if (wire.typeOf(frame) === "P") this.#statements.add(wire.textAt(longer, at));
     return longer;
+  }
+
+  // As in a simple query, but within a batch: the statements go with the next change of turns, and
+  // what stands in their place does nothing. Drivers give no name a second time.
+  #forgetting() {
+    this.#database.forget(this.#statements);
+    this.#statements.clear();
+    return wire.parse("DO 'BEGIN END'");
   }
 
   async #answer(batch, last, { isCopy = false } = {}) {

@@ -61,8 +61,8 @@ export class Database {
     const closing = this.#leftStatements.splice(0).map(closeStatement);
     // The engine starts with a search path of its own, which is what RESET goes back to.
     const statements = ["RESET ALL", 'SET search_path = "$user", public'];
-    // Nobody else is here whose locks and temporary tables these could be.
-    if (this.clients.size === 1) statements.push("DISCARD TEMP", "SELECT pg_advisory_unlock_all()");
+    // The first turn of the only client: what locks and temporary tables there are belong to nobody.
+    if (this.clients.size === 1 && client.isNew) statements.push("DISCARD TEMP", "SELECT pg_advisory_unlock_all()");
     for (const [name, value] of Object.entries(client.settings)) {
       statements.push(`SET ${name} = ${quoted(value)}`);
     }
@@ -71,13 +71,19 @@ export class Database {
     const answer = await this.run(query(statements.join(";")));
     const refusal = [...split(answer)].find((frame) => typeOf(frame) === "E");
     this.#sessionOf = refusal ? null : client;
+    client.isNew = false;
     return refusal ?? null;
   }
 
-  /** Forget a client that is gone; the engine drops its prepared statements with the next turn. */
+  /** Drop prepared statements, with the next change of turns. */
+  forget(statements) {
+    this.#leftStatements.push(...statements);
+  }
+
+  /** Forget a client that is gone, and its prepared statements. */
   leave(client, statements) {
     this.clients.delete(client);
-    this.#leftStatements.push(...statements);
+    this.forget(statements);
     if (this.#sessionOf === client) this.#sessionOf = null;
   }
 

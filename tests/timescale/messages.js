@@ -85,6 +85,9 @@ export function sqlOf(frame) {
   return null;
 }
 
+/** Make a Parse of an unnamed statement. */
+export const parse = (sql) => message("P", text(""), text(sql), Buffer.alloc(2));
+
 /** Insert `prefix` at `at`. */
 export function inserted(frame, at, prefix) {
   const longer = Buffer.concat([frame.subarray(0, at), Buffer.from(prefix), frame.subarray(at)]);

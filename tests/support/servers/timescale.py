@@ -19,7 +19,11 @@ _STOP_SECONDS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class TrustedAddress(ServerAddress):
-    """The address of a server that asks for no password."""
+    """The address of a server that asks for no password, and has one session: its owner's."""
+
+    def for_service(self) -> ServerAddress:
+        """Return the owner's address: the server takes everybody for its owner."""
+        return self
 
     def connection_parameters(self) -> dict[str, str | int]:
         """Keyword arguments for ``psycopg.connect``, without the demand to prove a password."""
@@ -68,7 +72,9 @@ class TimescaleServer:
         line = self._process.stdout.readline()
         assert line, f"the server did not start; it ended with {self._process.wait(_STOP_SECONDS)}"
         port = json.loads(line)["port"]
-        self._address = TrustedAddress("127.0.0.1", port, "postgres", "", "marketdata")
+        self._address = TrustedAddress(
+            "127.0.0.1", port, "postgres", "nobody asks for it", "marketdata"
+        )
         return self._address
 
     def stop(self) -> None:
