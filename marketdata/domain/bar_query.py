@@ -48,6 +48,9 @@ class BarQuery:
         actions of later sessions do not count. The default is past every bar.
     stored_only : bool
         Whether to answer what is stored, and derive nothing from minutes.
+    rolled_up : bool
+        Whether to answer the bars that minutes were rolled up into, of `HOUR_1` or `DAY_1`, instead of
+        those that providers delivered.
     """
 
     symbols: tuple[str, ...]
@@ -62,3 +65,4 @@ class BarQuery:
     resume_after: BarPosition | None = None
     now_us: int = Timeframe.DAY_1.latest_us
     stored_only: bool = False
+    rolled_up: bool = False

@@ -1,4 +1,4 @@
-"""Where the bars of a symbol come from: from a provider, or from minutes."""
+"""Where the bars of a symbol come from: a provider, roll-ups that fit, or minutes."""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -7,8 +7,9 @@ import numpy as np
 
 from marketdata.domain.bar_query import BarQuery
 from marketdata.domain.calendar import SessionCalendar, SessionHours, in_parts
-from marketdata.domain.range_sets import RangeSet, hull, intersection, union
+from marketdata.domain.range_sets import RangeSet, complement, hull, intersection, union
 from marketdata.domain.resample import minute_range
+from marketdata.domain.rollup import ROLLED_UP, labels_from
 from marketdata.domain.symbol import ResolvedSymbol, TickerSegment
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
@@ -30,23 +31,27 @@ class BarSources:
         Its own.
     stored : ResolvedSymbol
         Cut to where bars of providers can stand.
+    rolled_up : ResolvedSymbol
+        Cut to where roll-ups stand that fit their minutes.
     minutes : ResolvedSymbol
         Cut to where minutes can stand.
     from_minutes : tuple of TimeRange
         The times of the bars that are made from minutes where no provider's stand: ascending, apart
-        from each other, and only where there can be minutes.
+        from each other, and only where there can be minutes. No roll-up is read there.
     """
 
     symbol: str
     calendar: SessionCalendar
     stored: ResolvedSymbol
+    rolled_up: ResolvedSymbol
     minutes: ResolvedSymbol
     from_minutes: RangeSet
 
     @property
     def held(self) -> TimeRange:
         """Between which times there can be bars; empty where there are none."""
-        return hull([*(segment.range for segment in self.stored.segments), *self.from_minutes])
+        ready = (*self.stored.segments, *self.rolled_up.segments)
+        return hull([*(segment.range for segment in ready), *self.from_minutes])
 
     def minutes_of(self, labels: RangeSet, timeframe: Timeframe) -> ResolvedSymbol:
         """Cut the minutes to those that make all bars of `timeframe` whose times lie in a set."""
@@ -58,13 +63,21 @@ class BarSources:
 
 def sources_of(symbol: ResolvedSymbol, query: BarQuery, facts: SnapshotFacts) -> BarSources:
     """Tell where the bars of a symbol come from."""
-    minutes = facts.minutes_of(symbol)
+    calendar, minutes = facts.calendars[symbol.symbol], facts.minutes_of(symbol)
+    changed: RangeSet = (query.range,)
+    if query.timeframe in ROLLED_UP:
+        # What had not ended when it was asked is not final, whatever was rolled up since.
+        not_ended = labels_from(query.timeframe, calendar, query.now_us)
+        stale = facts.stale_labels(symbol, query.timeframe, calendar)
+        changed = intersection(union([*stale, not_ended]), query.range)
+    have_minutes = _labels_around(minutes)
     return BarSources(
         symbol=symbol.symbol,
-        calendar=facts.calendars[symbol.symbol],
+        calendar=calendar,
         stored=_cut(facts.stored_of(symbol, query.timeframe), (query.range,)),
+        rolled_up=_cut(facts.rolled_of(symbol), complement(changed, query.range)),
         minutes=minutes,
-        from_minutes=intersection(_labels_around(minutes), query.range),
+        from_minutes=intersection(changed, have_minutes),
     )
 
 
@@ -86,11 +99,11 @@ def _expected_hours(calendar: SessionCalendar, within: TimeRange, hours: Session
     return int((-(-(end - start) // Timeframe.HOUR_1.duration_us)).sum())
 
 
-def _labels_around(minutes: ResolvedSymbol) -> RangeSet:
+def _labels_around(minutes: ResolvedSymbol) -> TimeRange:
     around = hull([segment.range for segment in minutes.segments])
     if around.is_empty:
-        return ()
-    return (TimeRange(around.start_us - _LABEL_DISTANCE_US, around.end_us + _LABEL_DISTANCE_US),)
+        return around
+    return TimeRange(around.start_us - _LABEL_DISTANCE_US, around.end_us + _LABEL_DISTANCE_US)
 
 
 def _cut(symbol: ResolvedSymbol, ranges: RangeSet) -> ResolvedSymbol:

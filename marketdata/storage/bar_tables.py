@@ -31,6 +31,11 @@ def bar_table_name(timeframe: Timeframe) -> str:
     return f"market_stock_hist_bars_{bar_table_label(timeframe)}_ts"
 
 
+def rollup_table(timeframe: Timeframe) -> sql.Identifier:
+    """Name of the table of the bars of `timeframe`, 1h or 1d, that minutes made, for composing."""
+    return sql.Identifier(f"bar_rollup_{bar_table_label(timeframe)}")
+
+
 def partition_starts(timeframe: Timeframe, time_us: npt.NDArray[np.int64]) -> list[int]:
     """List the starts of the partitions that bars of these times fall into.
 

@@ -19,6 +19,7 @@ from marketdata.storage.commit_few import Check, CommitResult, array_parameters,
 from marketdata.storage.copy_codec import COPY_HEADER, COPY_TRAILER, encode_text_rows
 from marketdata.storage.parameters import number_array, text_array, time_array
 from marketdata.storage.pools import Connection
+from marketdata.storage.rollup_marks import mark_written
 from marketdata.storage.stripes import lock_stripes
 
 # A COPY that meets a bar which it should not is undone back to its savepoint, and no further.
@@ -89,6 +90,7 @@ async def commit_many(
             await connection.execute(
                 commit_sql.keep_latest(timeframe), {**_newest(written), "write_id": around.write_id}
             )
+            await mark_written(connection, written, timeframe)
             await append_change(connection, around.write_id, change)
     return replace(result, seq=await committed_seq(connection, around.write_id))
 

@@ -2,9 +2,9 @@
 
 Few bars: `classify_and_write` is a single statement, so that the bars to write are joined with the
 stored ones once: it sorts every bar into new, different, same and outranked, writes new and different
-ones, keeps `bar_latest`, and answers with the counts and with the position and revision of each bar
-written. It must run after the stripes are locked, as a statement of its own, so that its snapshot
-holds what other writers committed before.
+ones, keeps `bar_latest`, marks roll-ups, and answers with the counts and with the position and
+revision of each bar written. It must run after the stripes are locked, as a statement of its own, so
+that its snapshot holds what other writers committed before.
 
 Many bars: what is stored in their ranges is read (`read_ranges`) and compared here, what is replaced is
 deleted (`delete_replaced`), and what is written goes in by COPY (`copy_bars`). COPY stores a row in a
@@ -24,6 +24,7 @@ from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.bar_rows import SQL_NAMES
 from marketdata.storage.bar_tables import bar_table
 from marketdata.storage.column_values import column_values
+from marketdata.storage.rollup_marks import mark_rows
 
 _FROM_ARRAYS: Final = sql.SQL("""
     SELECT symbol COLLATE "C" AS symbol, ord, time, open, high, low, close, volume, vwap,
@@ -93,7 +94,7 @@ latest AS (
     SELECT DISTINCT ON (symbol) {latest_values}
       FROM changed, this ORDER BY symbol, time DESC
     {upsert_latest}
-)
+){mark}
 SELECT count(*) FILTER (WHERE class = 'new'),
        count(*) FILTER (WHERE class = 'different'),
        count(*) FILTER (WHERE class = 'same'),
@@ -105,6 +106,7 @@ SELECT count(*) FILTER (WHERE class = 'new'),
 """)
 
 
+_MARK_CHANGED: Final = sql.SQL(",\nmarked AS ({})").format(mark_rows(sql.SQL("changed")))
 _COLUMNS: Final = sql.SQL(", ").join(sql.Identifier(SQL_NAMES[column]) for column in BarColumn)
 _COPY_BARS: Final = sql.SQL("""
     COPY {table} (symbol, time, open, high, low, close, volume, vwap, trade_count, feed, flags,
@@ -188,6 +190,7 @@ def classify_and_write(timeframe: Timeframe) -> sql.Composed:
         latest_columns=_LATEST_COLUMNS,
         latest_values=_latest_values(timeframe, sql.SQL("min(time) OVER (PARTITION BY symbol)")),
         upsert_latest=_UPSERT_LATEST,
+        mark=_MARK_CHANGED if timeframe is Timeframe.MINUTE_1 else sql.SQL(""),
     )
 
 

@@ -17,13 +17,19 @@ from marketdata.storage.change_log import (
     new_write_id,
 )
 from marketdata.storage.pools import Connection, Pools
+from marketdata.storage.rollup_marks import mark_rows
 from marketdata.storage.stripes import lock_stripes
 from marketdata.storage.symbols import resolve, unknown_symbol
 
 # By the primary key, within the partitions of the range.
 _DELETE: Final = sql.SQL("""
-    DELETE FROM {table} WHERE symbol = %(symbol)s AND time >= %(start)s AND time < %(end)s
+    WITH gone AS (
+        DELETE FROM {table} WHERE symbol = %(symbol)s AND time >= %(start)s AND time < %(end)s
+        RETURNING symbol, time
+    ){mark}
+    SELECT count(*) FROM gone
 """)
+_MARK_GONE: Final = sql.SQL(", marked AS ({})").format(mark_rows(sql.SQL("gone")))
 _FORGET_LATEST: Final = """
     DELETE FROM bar_latest
      WHERE symbol = %(symbol)s AND timeframe = %(timeframe)s
@@ -119,7 +125,7 @@ class BarDeleter:
 
 
 async def delete_segment(connection: Connection, segment: TickerSegment, timeframe: Timeframe) -> int:
-    """Delete the bars of a ticker in a range and keep `bar_latest`; return how many there were.
+    """Delete the bars of a ticker in a range, keep `bar_latest`, mark roll-ups; count the bars.
 
     Within a transaction that holds the ticker's stripe and that notes the deletion in the log.
     """
@@ -130,10 +136,12 @@ async def delete_segment(connection: Connection, segment: TickerSegment, timefra
         "end": from_unix_us(segment.range.end_us),
     }
     table = bar_table(timeframe)
-    deleted = (await connection.execute(_DELETE.format(table=table), parameters)).rowcount
+    mark = _MARK_GONE if timeframe is Timeframe.MINUTE_1 else sql.SQL("")
+    cursor = await connection.execute(_DELETE.format(table=table, mark=mark), parameters)
+    (deleted,) = await cursor.fetchone() or (0,)
     if deleted:
         forgotten = await (await connection.execute(_FORGET_LATEST, parameters)).fetchone()
         if forgotten is not None:
             kept = {**parameters, "first_time": forgotten[0]}
             await connection.execute(_KEEP_LATEST.format(table=table), kept)
-    return deleted
+    return int(deleted)

@@ -18,16 +18,20 @@ from marketdata.storage.pools import MOST_LOOKUPS, Connection, Pools
 from marketdata.storage.symbols import unknown_symbol
 
 # A row a ticker of the identity and timeframe; one without bars where nothing is stored. By
-# symbol_validity_symbol, then the primary keys of market_symbol and bar_latest. There are no more than
-# three timeframes: the LIMIT keeps the planner from reading the whole of bar_latest ahead, which it
-# would choose where the tables were small when it planned.
+# symbol_validity_symbol, then the primary keys of market_symbol, bar_latest and the roll-ups. There are
+# no more than three timeframes: the LIMIT keeps the planner from reading the whole of bar_latest ahead,
+# which it would choose where the tables were small when it planned; so does the order of the roll-ups.
 _LATEST: Final = """
     SELECT asked.symbol, latest.timeframe, identity.currency,
            (extract(epoch FROM latest.time) * 1000000)::bigint,
            latest.open, latest.high, latest.low, latest.close, latest.volume, latest.vwap,
            latest.trade_count, feed.provider || '/' || feed.feed, latest.flags, latest.revision,
            latest.time >= coalesce(validity.valid_from::timestamp AT TIME ZONE zone.name, '-infinity')
-           AND latest.time < coalesce(validity.valid_to::timestamp AT TIME ZONE zone.name, 'infinity')
+           AND latest.time < coalesce(validity.valid_to::timestamp AT TIME ZONE zone.name, 'infinity'),
+           coalesce((SELECT true FROM bar_rollup_day AS rolled
+                      WHERE rolled.symbol = validity.symbol ORDER BY rolled.time LIMIT 1),
+                    (SELECT true FROM bar_rollup_hour AS rolled
+                      WHERE rolled.symbol = validity.symbol ORDER BY rolled.time LIMIT 1), false)
       FROM unnest(%(symbols)s::text[]) AS asked (symbol)
       CROSS JOIN LATERAL (
           SELECT symbol_id FROM symbol_validity AS holder
@@ -56,12 +60,13 @@ class _Candidate(NamedTuple):
     """What one ticker of a symbol has stored of one timeframe.
 
     `bar` is None where it has nothing; `is_own` tells whether the bar is of a time when the ticker
-    named this identity.
+    named this identity; `has_rollups` whether minutes of the ticker were rolled up, perhaps dropped.
     """
 
     bar: BarRow | None
     is_own: bool
     currency: str
+    has_rollups: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +133,7 @@ class LatestBarReader:
         candidates = await self._lookups.get(symbol)
         if not candidates:
             raise unknown_symbol(symbol)
-        if timeframe in (None, Timeframe.MINUTE_1) or not _have_minutes(candidates):
+        if timeframe in (None, Timeframe.MINUTE_1) or not _can_derive(candidates):
             newest = await self._newest(symbol, candidates, timeframe)
         else:
             newest = await self._derive(symbol, timeframe, now_us)
@@ -171,7 +176,7 @@ class LatestBarReader:
         self, symbol: str, candidates: Sequence[_Candidate], timeframe: Timeframe | None
     ) -> BarRow | None:
         stored: list[BarRow] = []
-        for bar, is_own, currency in candidates:
+        for bar, is_own, currency, _ in candidates:
             if bar is not None and timeframe in (None, bar.timeframe):
                 if not is_own:
                     return await self._read_from_tables(symbol, currency, timeframe)
@@ -211,14 +216,17 @@ async def _fetch(
     parameters = {"symbols": list(symbols), "timeframes": [t.value for t in timeframes]}
     cursor = await connection.execute(_LATEST, parameters, binary=True)
     found: dict[str, list[_Candidate]] = {symbol: [] for symbol in symbols}
-    for symbol, label, *values, is_own in await cursor.fetchall():
+    for symbol, label, *values, is_own, has_rollups in await cursor.fetchall():
         bar = None if label is None else BarRow(symbol, _BY_LABEL[label], *values)
-        found[symbol].append(_Candidate(bar, is_own, values[0]))
+        found[symbol].append(_Candidate(bar, is_own, values[0], has_rollups))
     return found
 
 
-def _have_minutes(candidates: Sequence[_Candidate]) -> bool:
-    return any(bar is not None and bar.timeframe is Timeframe.MINUTE_1 for bar, _, _ in candidates)
+def _can_derive(candidates: Sequence[_Candidate]) -> bool:
+    return any(
+        one.has_rollups or (one.bar is not None and one.bar.timeframe is Timeframe.MINUTE_1)
+        for one in candidates
+    )
 
 
 def _preference(bar: BarRow) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from marketdata.domain.symbol import ResolvedSymbol, TickerSegment
 from marketdata.domain.time_range import TimeRange, from_unix_us
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
 from marketdata.storage.bar_rows import SQL_NAMES
-from marketdata.storage.bar_tables import bar_table
+from marketdata.storage.bar_tables import bar_table, rollup_table
 from marketdata.storage.column_values import column_values
 
 # The first window is short for latency; later ones are so long that what a statement costs vanishes.
@@ -218,7 +218,7 @@ def _single(query: BarQuery, symbol: ResolvedSymbol, count: int | None) -> BarSt
     parts = [
         _SEGMENT.format(
             columns=_columns(query),
-            table=bar_table(query.timeframe),
+            table=_table(query),
             ticker=sql.Literal(segment.ticker),
             start=_time(segment.range.start_us),
             end=_time(segment.range.end_us),
@@ -260,7 +260,7 @@ def _shared(query: BarQuery, group: Sequence[_Placed]) -> BarStatement:
     text = (_SHARED_LAST if is_renamed and query.limit is not None else _SHARED).format(
         segments=sql.SQL(", ").join(rows),
         columns=_columns(query),
-        table=bar_table(query.timeframe),
+        table=_table(query),
         start=_time(query.range.start_us),
         end=_time(query.range.end_us),
         session=_session(query),
@@ -269,6 +269,10 @@ def _shared(query: BarQuery, group: Sequence[_Placed]) -> BarStatement:
         order=sql.SQL(order).format(_direction(query)),
     )
     return BarStatement(_copy(query, text, many=True), symbols, many=True)
+
+
+def _table(query: BarQuery) -> sql.Identifier:
+    return rollup_table(query.timeframe) if query.rolled_up else bar_table(query.timeframe)
 
 
 def _copy(query: BarQuery, bars: sql.Composable, *, many: bool) -> sql.Composed:

@@ -93,7 +93,7 @@ def finish(frame: BarFrame, query: BarQuery, facts: SnapshotFacts) -> BarFrame:
 def is_derived(query: BarQuery, facts: SnapshotFacts) -> bool:
     """Tell whether bars may have to be derived from minutes."""
     is_stored_alone = query.stored_only or query.timeframe is Timeframe.MINUTE_1
-    return facts.have_minutes and not is_stored_alone
+    return (facts.have_minutes or bool(facts.rollups.ranges)) and not is_stored_alone
 
 
 def source_timeframe(query: BarQuery, facts: SnapshotFacts) -> Timeframe:

@@ -8,6 +8,8 @@ from marketdata.domain.adjustment import Adjustment
 from marketdata.domain.bar_query import BarQuery
 from marketdata.domain.calendar import SessionCalendar
 from marketdata.domain.feed import FeedCatalog
+from marketdata.domain.range_sets import RangeSet
+from marketdata.domain.rollup import ROLLED_UP, labels_of_days
 from marketdata.domain.symbol import ResolvedSymbol, TickerSegment
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
@@ -16,6 +18,7 @@ from marketdata.storage.calendars import load_calendars
 from marketdata.storage.change_log import head
 from marketdata.storage.feeds import read_catalog
 from marketdata.storage.pools import Connection
+from marketdata.storage.rollup_facts import NO_ROLLUPS, RollUpFacts, read_rollup_facts
 from marketdata.storage.symbols import resolve
 
 # Between which times a ticker has bars at all: nobody looks through partitions where it has none. By
@@ -52,6 +55,8 @@ class SnapshotFacts:
         can be derived from them.
     minute_segments : mapping of str to ResolvedSymbol
         By symbol, where its minutes change tickers at another moment than its bars.
+    rollups : RollUpFacts
+        Which bars of the timeframe minutes were rolled up into; nothing where that is not asked.
     """
 
     seq: int
@@ -61,6 +66,7 @@ class SnapshotFacts:
     adjustments: Adjustments = field(default_factory=lambda: Adjustments({}, ()))
     stored_ranges: Mapping[tuple[str, Timeframe], TimeRange] = field(default_factory=dict)
     minute_segments: Mapping[str, ResolvedSymbol] = field(default_factory=dict)
+    rollups: RollUpFacts = NO_ROLLUPS
 
     @property
     def have_minutes(self) -> bool:
@@ -73,17 +79,36 @@ class SnapshotFacts:
 
     def stored_of(self, symbol: ResolvedSymbol, timeframe: Timeframe) -> ResolvedSymbol:
         """Cut the segments of one symbol to where bars of `timeframe` can stand."""
-        segments = []
-        for segment in symbol.segments:
-            stored = self.stored_ranges.get((segment.ticker, timeframe))
-            if stored is not None and not (within := segment.range.intersect(stored)).is_empty:
-                segments.append(TickerSegment(segment.ticker, within))
-        return replace(symbol, segments=tuple(segments))
+        tickers = {segment.ticker for segment in symbol.segments}
+        held = {t: self.stored_ranges.get((t, timeframe)) for t in tickers}
+        return _held_of(symbol, held)
+
+    def rolled_of(self, symbol: ResolvedSymbol) -> ResolvedSymbol:
+        """Cut the segments of one symbol to where roll-ups can stand."""
+        return _held_of(symbol, self.rollups.ranges)
 
     def minutes_of(self, symbol: ResolvedSymbol) -> ResolvedSymbol:
         """Tell where minutes of one symbol can stand, from which its bars can be derived."""
-        whole = self.minute_segments.get(symbol.symbol, symbol)
-        return self.stored_of(whole, Timeframe.MINUTE_1)
+        return self.stored_of(self._by_minute(symbol), Timeframe.MINUTE_1)
+
+    def stale_labels(
+        self, symbol: ResolvedSymbol, timeframe: Timeframe, calendar: SessionCalendar
+    ) -> RangeSet:
+        """Tell at which times roll-ups of one symbol do not fit its minutes."""
+        days = self.rollups.stale_days_of(self._by_minute(symbol))
+        return labels_of_days(days, timeframe, calendar, self.rollups.since_us)
+
+    def _by_minute(self, symbol: ResolvedSymbol) -> ResolvedSymbol:
+        return self.minute_segments.get(symbol.symbol, symbol)
+
+
+def _held_of(symbol: ResolvedSymbol, held: Mapping[str, TimeRange | None]) -> ResolvedSymbol:
+    segments = []
+    for segment in symbol.segments:
+        stored = held.get(segment.ticker)
+        if stored is not None and not (within := segment.range.intersect(stored)).is_empty:
+            segments.append(TickerSegment(segment.ticker, within))
+    return replace(symbol, segments=tuple(segments))
 
 
 async def read_facts(connection: Connection, query: BarQuery) -> SnapshotFacts:
@@ -94,9 +119,13 @@ async def read_facts(connection: Connection, query: BarQuery) -> SnapshotFacts:
         found = await resolve(connection, query.symbols, query.timeframe)
         feeds = await read_catalog(connection)
         stored_ranges = await _read_stored_ranges(connection, query.symbols, timeframes)
+        rollups = NO_ROLLUPS
+        if not query.stored_only and query.timeframe in ROLLED_UP:
+            rollups = await read_rollup_facts(connection, query)
     resolved = tuple(found.values())
-    facts = SnapshotFacts(seq, resolved, feeds, stored_ranges=stored_ranges)
-    is_derived = facts.have_minutes and query.timeframe is not Timeframe.MINUTE_1
+    facts = SnapshotFacts(seq, resolved, feeds, stored_ranges=stored_ranges, rollups=rollups)
+    has_sources = facts.have_minutes or bool(rollups.ranges)
+    is_derived = has_sources and query.timeframe is not Timeframe.MINUTE_1
     if not is_derived and query.adjustment is Adjustment.RAW:
         return facts
     by_name = await load_calendars(symbol.calendar for symbol in resolved)

@@ -12,6 +12,7 @@ from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import RenameRefusedError, SymbolAlreadyExistsError
 from marketdata.storage.change_log import Change, ChangeKind, append_change, new_write_id
 from marketdata.storage.pools import Connection
+from marketdata.storage.rollup_marks import mark_calendar_changed, mark_renamed
 from marketdata.storage.stripes import lock_stripes
 from marketdata.storage.symbol_rows import lock_symbol, read_symbol_by_id
 
@@ -101,6 +102,8 @@ async def update_symbol(connection: Connection, symbol: str, update: SymbolUpdat
         return stored
     parameters = {**_parameters(changed), "symbol_id": stored.symbol_id}
     await connection.execute(_UPDATE, parameters)
+    if (changed.calendar, changed.time_zone) != (stored.calendar, stored.time_zone):
+        await mark_calendar_changed(connection, stored.symbol_id)
     await _append(connection, *dict.fromkeys([stored.symbol, changed.symbol]))
     return await read_symbol_by_id(connection, stored.symbol_id)
 
@@ -138,6 +141,7 @@ async def _rename(connection: Connection, stored: Symbol, changed: Symbol, since
     await _refuse_bars_from(connection, stored, changed, since)
     closed = {"symbol_id": stored.symbol_id, "symbol": stored.symbol, "date": since}
     await connection.execute(_CLOSE_VALIDITY, closed)
+    await mark_renamed(connection, stored.symbol, since)
     await _open_validity(connection, stored.symbol_id, changed.symbol, since)
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from psycopg import sql
 
+from marketdata.domain.rollup import ROLLED_UP
 from marketdata.domain.symbol import TickerSegment
 from marketdata.domain.time_range import from_unix_us
 from marketdata.domain.timeframe import Timeframe
@@ -13,6 +14,7 @@ from marketdata.storage.bar_tables import bar_table
 from marketdata.storage.change_log import Change, ChangeKind, append_change, new_write_id
 from marketdata.storage.deletion import delete_segment
 from marketdata.storage.pools import Connection, Pools
+from marketdata.storage.rollup_marks import forget_rollups, has_rollups
 from marketdata.storage.stripes import lock_stripes
 from marketdata.storage.symbol_rows import lock_symbol
 from marketdata.storage.symbols import resolve
@@ -78,9 +80,18 @@ class SymbolDeleter:
                 for segment in named
                 if await _has_bars(connection, segment, timeframe)
             ]
-            if stored and not force:
-                raise _refused(symbol, stored)
+            rolled_up = [
+                (timeframe, segment)
+                for timeframe in ROLLED_UP
+                for segment in segments[timeframe]
+                if await has_rollups(connection, segment, timeframe)
+            ]
+            if (stored or rolled_up) and not force:
+                # Where minutes are stored it is enough to name them, and not what they made.
+                raise _refused(symbol, stored or rolled_up)
             deleted = sum([await delete_segment(connection, s, t) for t, s in stored])
+            for timeframe, segment in rolled_up:
+                await forget_rollups(connection, segment, timeframe)
             await connection.execute(_DELETE, [identity.symbol_id])
             tickers = [segment.ticker for segment in segments[Timeframe.DAY_1]]
             await _append(connection, symbol, tickers, stored)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final, Generic, TypeVar
 
 import numpy as np
@@ -25,7 +26,10 @@ Block = TypeVar("Block")
 
 # Of two bars of the same symbol and time the earlier source's is taken.
 _STORED: Final = 0
-_DERIVED: Final = 1
+_ROLLED_UP: Final = 1
+_DERIVED: Final = 2
+
+_Part = tuple[BarQuery, Sequence[ResolvedSymbol], Callable[[BarFrame], None]]
 
 
 class WindowReader(Generic[Block]):
@@ -74,8 +78,13 @@ class WindowReader(Generic[Block]):
     def steps(self, window: TimeRange) -> Iterator[CopyStep[Block]]:
         """Yield the steps that read a window."""
         query = replace(self._query, range=window)
-        frames: dict[int, list[BarFrame]] = {_STORED: [], _DERIVED: []}
-        yield from self._read(query, [one.stored for one in self._sources], frames[_STORED].append)
+        frames: dict[int, list[BarFrame]] = {_STORED: [], _ROLLED_UP: [], _DERIVED: []}
+        stored = [one.stored for one in self._sources]
+        rolled_up = [one.rolled_up for one in self._sources]
+        yield from self._read(
+            (query, stored, frames[_STORED].append),
+            (replace(query, rolled_up=True), rolled_up, frames[_ROLLED_UP].append),
+        )
         wanted = self._wanted_from_minutes(window, frames[_STORED])
         if wanted:
             minutes: list[BarFrame] = []
@@ -118,26 +127,30 @@ class WindowReader(Generic[Block]):
         query = replace(self._query, timeframe=Timeframe.MINUTE_1, range=around)
         if timeframe is Timeframe.DAY_1:
             query = replace(query, session=SessionHours.REGULAR)
-        yield from self._read(query, minutes, keep)
+        yield from self._read((query, minutes, keep))
 
-    def _read(
-        self,
-        query: BarQuery,
-        resolved: Sequence[ResolvedSymbol],
-        keep: Callable[[BarFrame], None],
-    ) -> Iterator[CopyStep[Block]]:
-        statements = list(bar_statements(query, [one for one in resolved if one.segments]))
-        for number, statement in enumerate(statements, 1):
-
-            def take(data: bytes, statement: BarStatement = statement) -> Sequence[Block]:
-                frame = decode(data, query, statement, self._facts)
-                if len(frame):
-                    keep(self._placed(frame))
-                return ()
-
+    def _read(self, *parts: _Part) -> Iterator[CopyStep[Block]]:
+        statements = [
+            (statement, partial(self._keep, query, statement, keep))
+            for query, resolved, keep in parts
+            for statement in bar_statements(query, [one for one in resolved if one.segments])
+        ]
+        for number, (statement, take) in enumerate(statements, 1):
             # What follows the last one may depend on what it brings.
             text = statement.text.as_bytes(self._connection)
             yield CopyStep(text, take, is_independent=number < len(statements))
+
+    def _keep(
+        self,
+        query: BarQuery,
+        statement: BarStatement,
+        keep: Callable[[BarFrame], None],
+        data: bytes,
+    ) -> Sequence[Block]:
+        frame = decode(data, query, statement, self._facts)
+        if len(frame):
+            keep(self._placed(frame))
+        return ()
 
     def _placed(self, frame: BarFrame) -> BarFrame:
         lookup = np.array([self._places[symbol] for symbol in frame.symbols], np.int32)

@@ -274,6 +274,14 @@ END
 $$;
 
 --
+-- Name: rollup_first_day(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.rollup_first_day() RETURNS date
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (SELECT COALESCE(((bar_storage.dropped_before AT TIME ZONE 'UTC'::text))::date, '-infinity'::date) AS "coalesce" FROM public.bar_storage WHERE (bar_storage.which = 'min'::public.bar_table));
+
+--
 -- Name: symbol_fold(text); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -380,6 +388,56 @@ CREATE TABLE public.bar_log_head (
     CONSTRAINT bar_log_head_log_id_check CHECK ((log_id = 1))
 )
 WITH (fillfactor='10');
+
+--
+-- Name: bar_rollup_day; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.bar_rollup_day (
+    symbol text CONSTRAINT bar_rollup_hour_symbol_not_null NOT NULL COLLATE pg_catalog."C",
+    "time" timestamp with time zone CONSTRAINT bar_rollup_hour_time_not_null NOT NULL,
+    open double precision CONSTRAINT bar_rollup_hour_open_not_null NOT NULL,
+    high double precision CONSTRAINT bar_rollup_hour_high_not_null NOT NULL,
+    low double precision CONSTRAINT bar_rollup_hour_low_not_null NOT NULL,
+    close double precision CONSTRAINT bar_rollup_hour_close_not_null NOT NULL,
+    volume double precision CONSTRAINT bar_rollup_hour_volume_not_null NOT NULL,
+    vwap double precision CONSTRAINT bar_rollup_hour_vwap_not_null NOT NULL,
+    trade_count bigint CONSTRAINT bar_rollup_hour_trade_count_not_null NOT NULL,
+    feed smallint CONSTRAINT bar_rollup_hour_feed_not_null NOT NULL,
+    flags smallint CONSTRAINT bar_rollup_hour_flags_not_null NOT NULL,
+    revision integer CONSTRAINT bar_rollup_hour_revision_not_null NOT NULL
+);
+
+--
+-- Name: TABLE bar_rollup_day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.bar_rollup_day IS 'Of regular sessions.';
+
+--
+-- Name: bar_rollup_hour; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.bar_rollup_hour (
+    symbol text NOT NULL COLLATE pg_catalog."C",
+    "time" timestamp with time zone NOT NULL,
+    open double precision NOT NULL,
+    high double precision NOT NULL,
+    low double precision NOT NULL,
+    close double precision NOT NULL,
+    volume double precision NOT NULL,
+    vwap double precision NOT NULL,
+    trade_count bigint NOT NULL,
+    feed smallint NOT NULL,
+    flags smallint NOT NULL,
+    revision integer NOT NULL
+);
+
+--
+-- Name: TABLE bar_rollup_hour; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.bar_rollup_hour IS 'Of regular and extended hours, each anchored at its session.';
 
 --
 -- Name: bar_write; Type: TABLE; Schema: public; Owner: -
@@ -587,6 +645,21 @@ ALTER TABLE public.market_symbol ALTER COLUMN symbol_id ADD GENERATED ALWAYS AS 
 );
 
 --
+-- Name: rollup_dirty; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.rollup_dirty (
+    symbol text NOT NULL COLLATE pg_catalog."C",
+    day date NOT NULL
+);
+
+--
+-- Name: TABLE rollup_dirty; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.rollup_dirty IS 'Tickers and UTC days of minutes that changed since they were rolled up.';
+
+--
 -- Name: schema_migration; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -635,6 +708,20 @@ ALTER TABLE ONLY public.bar_latest
 
 ALTER TABLE ONLY public.bar_log_head
     ADD CONSTRAINT bar_log_head_pkey PRIMARY KEY (log_id);
+
+--
+-- Name: bar_rollup_day bar_rollup_day_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.bar_rollup_day
+    ADD CONSTRAINT bar_rollup_day_pkey PRIMARY KEY (symbol, "time");
+
+--
+-- Name: bar_rollup_hour bar_rollup_hour_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.bar_rollup_hour
+    ADD CONSTRAINT bar_rollup_hour_pkey PRIMARY KEY (symbol, "time");
 
 --
 -- Name: bar_storage bar_storage_pkey; Type: CONSTRAINT; Schema: public; Owner: -
@@ -714,6 +801,13 @@ ALTER TABLE ONLY public.market_symbol
     ADD CONSTRAINT market_symbol_pkey PRIMARY KEY (symbol_id);
 
 --
+-- Name: rollup_dirty rollup_dirty_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.rollup_dirty
+    ADD CONSTRAINT rollup_dirty_pkey PRIMARY KEY (symbol, day);
+
+--
 -- Name: schema_migration schema_migration_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -750,6 +844,12 @@ CREATE INDEX market_symbol_search_name ON public.market_symbol USING gin (search
 --
 
 CREATE INDEX market_symbol_symbol ON public.market_symbol USING btree (symbol, symbol_id);
+
+--
+-- Name: rollup_dirty_day; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX rollup_dirty_day ON public.rollup_dirty USING btree (day, symbol);
 
 --
 -- Name: symbol_validity_open; Type: INDEX; Schema: public; Owner: -
@@ -835,6 +935,18 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bar_latest TO market_data_serv
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bar_log_head TO market_data_service_user;
 
 --
+-- Name: TABLE bar_rollup_day; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bar_rollup_day TO market_data_service_user;
+
+--
+-- Name: TABLE bar_rollup_hour; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bar_rollup_hour TO market_data_service_user;
+
+--
 -- Name: TABLE bar_write; Type: ACL; Schema: public; Owner: -
 --
 
@@ -899,6 +1011,12 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.market_symbol TO market_data_s
 --
 
 GRANT USAGE ON SEQUENCE public.market_symbol_symbol_id_seq TO market_data_service_user;
+
+--
+-- Name: TABLE rollup_dirty; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.rollup_dirty TO market_data_service_user;
 
 --
 -- Name: TABLE schema_migration; Type: ACL; Schema: public; Owner: -
