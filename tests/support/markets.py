@@ -52,7 +52,8 @@ class Market:
 
 
 # Winter time and a half day; summer time; a lunch break; sessions that begin on the evening before,
-# under another ticker, too, and over both switches of Sydney; ones of nearly a day; no end at all.
+# under another ticker, too, and over both switches of Sydney; ones of nearly
+# a day; hours that span midnight by UTC, since India is half an hour off; no end at all.
 MARKETS: Final = (
     Market("WINTER", "XNYS", "America/New_York", "2019-10-28 00:00", "2019-12-02 00:00"),
     Market("SUMMER", "XNYS", "America/New_York", "2019-03-06 00:00", "2019-03-15 00:00"),
@@ -66,5 +67,6 @@ MARKETS: Final = (
     Market(
         "NEXT", "CMES", "America/Chicago", "2024-06-06 00:00", "2024-06-13 16:00", date(2024, 6, 11)
     ),
+    Market("HALF", "XBOM", "Asia/Kolkata", "2024-03-04 00:00", "2024-03-13 00:00"),
     Market("COIN", "24/7", "UTC", "2024-01-01 00:00", "2024-01-05 00:00"),
 )
