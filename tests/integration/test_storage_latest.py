@@ -195,6 +195,7 @@ async def test_read_one_given_a_write_acknowledged_before_sees_it(storage: Stora
         await asyncio.gather(*others)
 
 
+@pytest.mark.modes("plain", "apache", reason="sessions can be ended")
 async def test_read_one_given_a_session_that_ends_under_it_raises_database_unavailable(
     storage: Storage,
 ) -> None:
