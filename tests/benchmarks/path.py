@@ -8,9 +8,9 @@ httptools), SQLAlchemy's asyncio engine with asyncpg, one Pydantic model a bar, 
 with one kept connection, the body parsed by orjson and turned into one numpy array a column.
 See `tests.benchmarks.peers.fastapi_server` for how it is tuned.
 
-Cases: 49,140 minutes and 3,270 days of one symbol, all eleven columns. The days lie in 153 partitions of
-30 days, which PostgreSQL plans and opens for both sides alike; that weighs more than their bars, so they
-are shown, and held to nothing.
+Cases: 49,140 minutes and 3,270 days of one symbol, all eleven columns. The days lie in 153 partitions
+of 30 days, which PostgreSQL plans and opens for both sides alike; that weighs more than their bars, so
+they are shown, and held to nothing.
 """
 
 import time
