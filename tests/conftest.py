@@ -63,6 +63,6 @@ async def database(databases: Databases) -> AsyncIterator[ServerAddress]:
 
 @pytest.fixture
 async def storage(database: ServerAddress) -> AsyncIterator[Storage]:
-    """Give the storage layer over `database`, with open pools."""
-    async with opened_storage(lambda: database) as opened:
+    """Give the storage layer over `database`, with open pools of the service's own role."""
+    async with opened_storage(database.for_service, owner=lambda: database) as opened:
         yield opened

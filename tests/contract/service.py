@@ -19,7 +19,6 @@ from marketdata.config import Settings
 from marketdata.rpc.admission import AdmissionInterceptor
 from marketdata.rpc.health import HealthMonitor
 from marketdata.rpc.server import bind
-from marketdata.storage.address import Address
 from marketdata.storage.embedded import ServerAddress
 from tests.support.databases import connected
 from tests.support.waiting import until
@@ -103,8 +102,8 @@ test_settings.__test__ = False  # type: ignore[attr-defined]
 
 
 @asynccontextmanager
-async def serving(address: Callable[[], Address], **settings: Any) -> AsyncIterator[Service]:
-    """Serve a migrated database until the end of the context, and call it.
+async def serving(address: Callable[[], ServerAddress], **settings: Any) -> AsyncIterator[Service]:
+    """Serve a migrated database as the service's role until the end of the context, and call it.
 
     Parameters
     ----------
@@ -114,7 +113,7 @@ async def serving(address: Callable[[], Address], **settings: Any) -> AsyncItera
         By their variables: ``MARKETDATA_MAX_CALLS=1``.
     """
     chosen = test_settings(**settings)
-    stores = app.build_stores(address, chosen)
+    stores = app.build_stores(lambda: address().for_service(), chosen)
     frontend = app._Frontend(stores, chosen)
     port = bind(frontend.server, "127.0.0.1", 0)
     target = f"127.0.0.1:{port}"

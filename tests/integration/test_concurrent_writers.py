@@ -14,6 +14,7 @@ from marketdata.domain.timeframe import Timeframe
 from marketdata.storage import commit_few
 from marketdata.storage.change_log import committed_seq
 from marketdata.storage.commit import CommitResult
+from marketdata.storage.embedded import ServerAddress
 from marketdata.storage.stripes import lock_stripes, stripes
 from tests.support.bar_oracle import BarOracle
 from tests.support.bars import MANUAL_FEED, Bar, days, frame_of
@@ -196,9 +197,11 @@ async def deadlocks(storage: Storage) -> int:
 
 
 @pytest.fixture
-async def intruder(storage: Storage) -> AsyncIterator[psycopg.AsyncConnection[tuple[object, ...]]]:
+async def intruder(
+    database: ServerAddress,
+) -> AsyncIterator[psycopg.AsyncConnection[tuple[object, ...]]]:
     """Connect somebody who does not keep the rules of writers."""
-    parameters = storage.address().connection_parameters()
+    parameters = database.connection_parameters()
     async with await psycopg.AsyncConnection.connect(**parameters) as connection:  # type: ignore[arg-type]
         yield connection
 

@@ -9,6 +9,7 @@ from psycopg import sql
 from marketdata.domain.bars import ALL_COLUMNS
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.bar_rows import decode_frame
+from marketdata.storage.translate import translated
 from tests.support.bars import Bar, bar_of, bars_of
 from tests.support.storage import Storage
 
@@ -52,10 +53,11 @@ class Partition(NamedTuple):
 async def fetch(
     storage: Storage, query: LiteralString | sql.Composed, parameters: Sequence[Any] = ()
 ) -> list[Any]:
-    """Run one statement and return its rows."""
-    async with storage.pools.query() as connection:
-        cursor = await connection.execute(query, list(parameters) or None)
-        return await cursor.fetchall() if cursor.description else []
+    """Run one statement as the owner of the database, and return its rows."""
+    with translated():
+        async with storage.owner.connection() as connection:
+            cursor = await connection.execute(query, list(parameters) or None)
+            return await cursor.fetchall() if cursor.description else []
 
 
 async def stored_bars(storage: Storage, timeframe: Timeframe) -> list[Bar]:

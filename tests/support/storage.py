@@ -6,6 +6,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from psycopg import AsyncConnection
+from psycopg.conninfo import make_conninfo
+from psycopg_pool import AsyncConnectionPool
+
 from marketdata.storage.actions import ActionStore
 from marketdata.storage.address import Address
 from marketdata.storage.bar_reader import BarReader
@@ -14,7 +18,7 @@ from marketdata.storage.deletion import BarDeleter
 from marketdata.storage.intake import BarIntake
 from marketdata.storage.latest import LatestBarReader
 from marketdata.storage.partitions import Partitions
-from marketdata.storage.pools import PoolLimits, Pools
+from marketdata.storage.pools import Connection, PoolLimits, Pools
 from marketdata.storage.statistics import StatisticsReader
 from marketdata.storage.symbol_deletion import SymbolDeleter
 from marketdata.storage.symbols import SymbolStore
@@ -25,9 +29,19 @@ TEST_LIMITS: Final = PoolLimits(size=1, overflow=19, stream_size=8, timeout_seco
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Everything that reads and writes one database."""
+    """Everything that reads and writes one database.
+
+    Attributes
+    ----------
+    address : callable
+        Where the service's role reaches it, as all of this does.
+    owner : AsyncConnectionPool
+        What tests ask the database themselves, they ask as its owner: the service may not look into,
+        or change, all that they do.
+    """
 
     address: Callable[[], Address]
+    owner: AsyncConnectionPool[Connection]
     pools: Pools
     partitions: Partitions
     writer: BarWriter
@@ -43,16 +57,28 @@ class Storage:
 
 @asynccontextmanager
 async def opened_storage(
-    address: Callable[[], Address], limits: PoolLimits = TEST_LIMITS
+    address: Callable[[], Address],
+    limits: PoolLimits = TEST_LIMITS,
+    *,
+    owner: Callable[[], Address] | None = None,
 ) -> AsyncIterator[Storage]:
-    """Open the pools of a database, and close them at the end."""
+    """Open the pools of a database, and close them at the end.
+
+    Parameters
+    ----------
+    address : callable
+        As whom the storage layer works.
+    owner : callable, optional
+        As whom the tests look into the database. Default: the same.
+    """
     with ThreadPoolExecutor(limits.stream_size, thread_name_prefix="bulk-read") as executor:
-        async with Pools(address, limits) as pools:
+        async with _owners(owner or address) as owners, Pools(address, limits) as pools:
             partitions = Partitions(pools)
             writer = BarWriter(pools, partitions)
             reader = BarReader(pools, executor)
             yield Storage(
                 address=address,
+                owner=owners,
                 pools=pools,
                 partitions=partitions,
                 writer=writer,
@@ -65,3 +91,20 @@ async def opened_storage(
                 symbol_deleter=SymbolDeleter(pools),
                 actions=ActionStore(pools),
             )
+
+
+def _owners(address: Callable[[], Address]) -> AsyncConnectionPool[Connection]:
+    async def conninfo() -> str:
+        return make_conninfo("", **address().connection_parameters())
+
+    # Checked, since tests end servers and connections; opened when a test asks.
+    return AsyncConnectionPool(
+        conninfo,
+        connection_class=AsyncConnection,
+        kwargs={"autocommit": True, "options": "-c timezone=UTC", "application_name": "tests"},
+        min_size=0,
+        max_size=4,
+        open=False,
+        check=AsyncConnectionPool.check_connection,
+        timeout=10.0,
+    )

@@ -56,8 +56,13 @@ BEGIN
     END IF;
     -- One maker a table at a time: two would both find the partition missing.
     PERFORM pg_advisory_xact_lock(hashtext('bar_partition_ensure'), hashtext(parent));
-    SELECT array_agg(range_start), array_agg(range_end) INTO lowers, uppers
-      FROM public.bar_partitions(which);
+    -- Not from bar_partitions: sizes, and expressions that are said to be a relation's, wait for whoever
+    -- has that relation locked.
+    SELECT array_agg(bound[1]::timestamptz), array_agg(bound[2]::timestamptz) INTO lowers, uppers
+      FROM pg_inherits AS link JOIN pg_class AS part ON part.oid = link.inhrelid
+     CROSS JOIN LATERAL regexp_match(pg_get_expr(part.relpartbound, 0),
+                                     $re$FROM \('([^']*)'\) TO \('([^']*)'\)$re$) AS bound
+     WHERE link.inhparent = format('public.%I', parent)::regclass;
     FOREACH start IN ARRAY starts LOOP
         -- The first of all stretches begins before the earliest time.
         IF start IS NULL OR start <= earliest - stretch OR start >= latest THEN
