@@ -99,6 +99,7 @@ async def test_read_given_all_minutes_deleted_after_rolling_up_answers_nothing(
     assert await counted(storage) == (0, 0)
 
 
+@pytest.mark.usefixtures("any_path")
 async def test_roller_given_a_late_minute_in_a_dropped_range_changes_nothing(storage: Storage) -> None:
     """Of a session whose minutes are gone in part nothing is made anew, whatever comes late."""
     minutes = await fill(storage, FUTURE)
@@ -146,6 +147,7 @@ async def test_roller_given_a_session_under_way_leaves_it_for_later(storage: Sto
     assert bits((await read_in_bulk(storage, query)).frames) == rolled
 
 
+@pytest.mark.modes("plain", "apache", reason="many transactions at once")
 async def test_roller_given_its_connection_breaks_half_way_leaves_no_trace(storage: Storage) -> None:
     """Killed between the hours and the days of a batch, the batch is as it was, for the next run."""
     await fill(storage, SYDNEY)
@@ -230,6 +232,7 @@ async def test_read_given_another_calendar_makes_bars_by_it(storage: Storage) ->
         await roll(storage)
 
 
+@pytest.mark.modes("plain", "apache", reason="many transactions at once")
 async def test_roller_given_writers_beside_it_fits_what_they_left(storage: Storage) -> None:
     """In whatever order bars are written, deleted and rolled up, roll-ups fit at the end."""
     markets = [SYDNEY, FUTURE, MARKETS[0]]
