@@ -55,6 +55,10 @@ class MigrationError(SetupError):
     """The database's schema does not fit this release and cannot be brought there."""
 
 
+class StorageSettingError(SetupError):
+    """How bars are kept cannot be set as asked, or retention is not confirmed; nothing was changed."""
+
+
 class AddressInUseError(SetupError):
     """The service's port is taken by another process."""
 

@@ -20,6 +20,7 @@ from marketdata.storage.adjustments import UnadjustedAction
 from marketdata.storage.copy_out import BlockQueue, CopyReader, ReadyBlock
 from marketdata.storage.derived_steps import DerivedSteps
 from marketdata.storage.pools import Connection, Pools
+from marketdata.storage.read_locks import hold_partitions
 from marketdata.storage.read_sql import bar_statements
 from marketdata.storage.read_steps import (
     ReadSteps,
@@ -162,6 +163,7 @@ class BarReader:
                 frame = await _copy_page(connection, query, facts, count)
             else:
                 async with _one_snapshot(connection):
+                    await hold_partitions(connection, query)
                     facts = await read_facts(connection, query)
                     frame = await _derive_page(connection, query, facts, count)
         return _to_page(query, facts, frame)
@@ -207,6 +209,7 @@ class _Read:
         try:
             async with self._pools.stream() as connection, connection.transaction():
                 deadline = time.monotonic() + self._most_seconds
+                await hold_partitions(connection, self._query)
                 facts = await read_facts(connection, self._query)
                 self._opened.set_result(facts)
                 make = DerivedSteps if is_derived(self._query, facts) else ReadSteps

@@ -1,18 +1,22 @@
 """Partitions, made before the data that goes into them."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, LiteralString
 
 import numpy as np
 import numpy.typing as npt
+from psycopg import errors as pg
 
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.bar_tables import bar_table_label, partition_starts
 from marketdata.storage.parameters import time_array
-from marketdata.storage.pools import Pools
+from marketdata.storage.pools import Connection, Pools
 
 # Each new partition locks a handful of relations until its transaction ends.
 _MOST_PARTITIONS_A_TRANSACTION: Final = 32
+
+# A partition that another session drops while they are listed ends the listing with an error.
+_LISTINGS: Final = 10
 
 _ENSURE: Final = "SELECT bar_partition_ensure(%s::bar_table, %s)"
 
@@ -59,3 +63,18 @@ class Partitions:
         async with self._pools.query() as connection, connection.transaction():
             await connection.execute(_ENSURE, parameters)
         self._known.update((timeframe, start) for start in starts)
+
+
+async def read_partitions(
+    connection: Connection, query: LiteralString, parameters: Mapping[str, Any]
+) -> list[tuple[Any, ...]]:
+    """Run a query over `bar_partitions`, again where a partition was dropped in the middle of it.
+
+    On a connection outside of a transaction.
+    """
+    for _ in range(_LISTINGS - 1):
+        try:
+            return await (await connection.execute(query, parameters)).fetchall()
+        except pg.UndefinedTable:
+            continue
+    return await (await connection.execute(query, parameters)).fetchall()

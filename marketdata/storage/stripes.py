@@ -38,3 +38,9 @@ async def lock_stripes(connection: Connection, symbols: Iterable[str], timeframe
     """
     parameters = {"table_key": _LOCK_KEYS[timeframe], "stripes": stripes(symbols)}
     await connection.execute(_LOCK, parameters)
+
+
+async def lock_all_stripes(connection: Connection, timeframe: Timeframe) -> None:
+    """Lock every stripe of a table until the end of the transaction, in the order of all writers."""
+    parameters = {"table_key": _LOCK_KEYS[timeframe], "stripes": list(range(STRIPES))}
+    await connection.execute(_LOCK, parameters)
