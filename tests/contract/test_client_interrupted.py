@@ -129,18 +129,20 @@ async def test_stream_bars_given_write_while_interrupted_says_that_it_read_two_s
 ) -> None:
     """The rest comes from a later snapshot, and the answer does not hide it."""
     async with breaking_proxy(service.address) as proxy, MarketDataClient(service.address) as direct:
-        await direct.create_symbol(NewSymbol("AAPL"))
-        await direct.upload_bars(minutes("AAPL"), "1m")
-        proxy.cut_after(300_000)
+        for symbol in SYMBOLS:
+            await direct.create_symbol(NewSymbol(symbol))
+            await direct.upload_bars(minutes(symbol), "1m")
+        # Within the second symbol: the frame of the first one is out.
+        proxy.cut_after(ANSWER_BYTES * 3 // 4)
         async with MarketDataClient(proxy.address, retries=PATIENT) as client:
-            stream = client.stream_bars("AAPL", "1m", session="all")
+            stream = client.stream_bars(SYMBOLS, "1m", session="all")
             first = await anext(stream)
-            await direct.upload_bars(minutes("AAPL", count=3, seed=2), "1m")
+            await direct.upload_bars(minutes(SYMBOLS[1], count=3, seed=2), "1m")
             rest = [frame async for frame in stream]
     applied = stream.applied
     assert applied is not None
     assert applied.snapshots == 2
-    assert len(first) + sum(map(len, rest)) == BARS
+    assert len(first) + sum(map(len, rest)) == len(SYMBOLS) * BARS
 
 
 async def test_bars_given_service_that_never_answers_gives_up(proxy: BreakingProxy) -> None:
