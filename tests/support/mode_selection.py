@@ -19,6 +19,10 @@ NO_MODE: Final = "no mode"
 _MARKER: Final = "modes(*names, reason): the storage modes in which a test holds, and why not in others"
 
 Left = list[tuple[str, str]]
+# The server of the community edition has one session, which calls of a service take turns on. What it
+# is there for (compression, aggregates, policies) is a matter of the storage layer.
+_OF_STORAGE: Final = "integration"
+_ONE_SESSION: Final = "a service's calls would take turns on one session; other modes run them"
 LEFT_OUT: Final = pytest.StashKey[Left]()
 
 
@@ -83,6 +87,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _objection(item: pytest.Item, mode: StorageMode) -> str | None:
+    if mode is StorageMode.TIMESCALE and _OF_STORAGE not in item.path.parts:
+        return _ONE_SESSION
     for marker in item.iter_markers("modes"):
         unknown = set(marker.args) - {known.value for known in StorageMode}
         reason = marker.kwargs.get("reason")
