@@ -105,22 +105,28 @@ def test_start_given_any_client_asks_for_the_password(server: EmbeddedPostgres) 
             query(replace(server.address, password=password), "SELECT 1")
 
 
-def test_start_given_a_password_keeps_it_from_everybody_else(
+def test_start_given_passwords_keeps_them_from_everybody_else(
     server: EmbeddedPostgres, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The password is long, in one private file, and in no command line, environment or log."""
+    """Each is long, in one private file, and in no command line, environment or log."""
     assert server.address is not None
-    password = server.address.password
-    assert len(password) >= 32
-    file = server.folder / "password"
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    passwords = {
+        "password": server.address.password,
+        "service_password": server.address.for_service().password,
+    }
     shown = [repr(server.address), caplog.text, (server.folder / "postgres.log").read_text()]
     for process in Path("/proc").glob("[0-9]*"):
         # Any process can end while it is looked at.
         with suppress(OSError):
             shown.append((process / "cmdline").read_text(errors="replace"))
     shown.append(Path(f"/proc/{server.pid}/environ").read_text())
-    assert not [text for text in shown if password in text]
+    assert len(set(passwords.values())) == 2
+    for name, password in passwords.items():
+        file = server.folder / name
+        assert file.read_text() == password
+        assert len(password) >= 32
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert not [text for text in shown if password in text]
 
 
 def test_start_given_a_terminal_is_out_of_reach_of_its_signals(server: EmbeddedPostgres) -> None:

@@ -59,14 +59,16 @@ def test_parse_version_given_another_program_is_none() -> None:
     assert parse_version("bash 5.2\n") is None
 
 
-def test_address_given_any_rendering_hides_the_password() -> None:
-    """No text of an address can put the password into a log."""
-    password = secrets.token_urlsafe()
-    address = ServerAddress(
-        host="127.0.0.1", port=1, user="postgres", password=password, database="marketdata"
-    )
-    assert password not in f"{address} {address!r} {address.for_maintenance()!r}"
+def test_address_given_any_rendering_hides_the_passwords() -> None:
+    """No text of an address can put a password into a log."""
+    password, service_password = secrets.token_urlsafe(), secrets.token_urlsafe()
+    address = ServerAddress("127.0.0.1", 1, "postgres", password, "marketdata", service_password)
+    service = address.for_service()
+    shown = f"{address} {address!r} {address.for_maintenance()!r} {service} {service!r}"
+    assert password not in shown
+    assert service_password not in shown
     assert address.connection_parameters()["password"] == password
+    assert service.connection_parameters()["password"] == service_password
 
 
 def test_arguments_given_extra_settings_take_them_over_the_tuned_ones() -> None:
