@@ -38,6 +38,7 @@ from marketdata.storage.coverage import CoverageReader
 from marketdata.storage.deletion import BarDeleter
 from marketdata.storage.intake import BarIntake
 from marketdata.storage.latest import LatestBarReader
+from marketdata.storage.maintenance import Maintenance, Upkeep, maintained
 from marketdata.storage.modes import DatabaseFacts, probe
 from marketdata.storage.partitions import Partitions
 from marketdata.storage.pools import PoolLimits, Pools
@@ -196,7 +197,9 @@ async def serve(
         gc.collect()
         gc.freeze()
         on_serving(Serving(settings.host, port, facts, not await stores.sample.is_empty()))
-        await stop.wait()
+        upkeep = Maintenance(stores.pools, Upkeep(stores.pools, SystemClock()).steps())
+        async with maintained(upkeep, settings.maintenance_seconds):
+            await stop.wait()
         await frontend.drain(settings.drain_seconds)
 
 

@@ -95,6 +95,11 @@ class Settings(BaseSettings):
         validation_alias="MARKETDATA_DRAIN_SECONDS",
         description="How long running calls may go on after SIGTERM",
     )
+    maintenance_seconds: Annotated[float, Field(ge=0, le=86_400)] = Field(
+        60.0,
+        validation_alias="MARKETDATA_MAINTENANCE_SECONDS",
+        description="Between two runs of what tables need now and then; 0: another process does it",
+    )
     log_format: Literal["text", "json"] = Field(
         "text", validation_alias="MARKETDATA_LOG_FORMAT", description="text for people, json else"
     )

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from marketdata.config import Settings
 from marketdata.errors import MigrationError
 from marketdata.storage.address import DatabaseAddress, DatabaseRoles
+from marketdata.storage.columnstore import settle_columnstore
 from marketdata.storage.lifecycle import borrow_embedded, own_embedded
 from marketdata.storage.migrate import Migration, migrate, migrations, pending
 from marketdata.storage.modes import DatabaseFacts, StorageMode, probe, probe_address
@@ -66,7 +67,9 @@ async def migrate_database(roles: DatabaseRoles, settings: Settings) -> list[Mig
         The database cannot be what is configured.
     """
     facts = await probe_address(roles.owner(), wanted_mode(settings))
-    return await migrate(roles.owner(), facts.mode)
+    applied = await migrate(roles.owner(), facts.mode)
+    await settle_columnstore(roles.owner(), facts.mode)
+    return applied
 
 
 async def settle_schema(roles: DatabaseRoles, settings: Settings) -> None:
