@@ -117,10 +117,13 @@ class DatabaseReport:
         What it is.
     pending : list of Migration
         What this release still has to apply.
+    is_owner : bool
+        Whether the service works as the role that owns the schema: it then may do more than it needs.
     """
 
     facts: DatabaseFacts
     pending: list[Migration]
+    is_owner: bool
 
 
 async def examine_database(roles: DatabaseRoles, settings: Settings) -> DatabaseReport:
@@ -138,7 +141,8 @@ async def examine_database(roles: DatabaseRoles, settings: Settings) -> Database
     pools.report_database(is_down=True)
     async with pools, pools.query() as connection:
         facts = await probe(connection, wanted_mode(settings))
-        return DatabaseReport(facts, await pending(connection, migrations(facts.mode)))
+        behind = await pending(connection, migrations(facts.mode))
+    return DatabaseReport(facts, behind, await may_migrate(roles.service()))
 
 
 def _given(settings: Settings) -> DatabaseRoles:

@@ -82,6 +82,11 @@ async def _examine_database(settings: Settings) -> Finding:
     if not report.facts.is_durable:
         problem = "fsync, full_page_writes or synchronous_commit is off: acknowledged bars can be lost"
         return ("database", _PROBLEM, f"{details}; {problem}")
+    if report.is_owner:
+        details += (
+            "; the service may do more than it needs: let DB_USERNAME be market_data_service_user, "
+            "and MARKETDATA_MIGRATOR_USERNAME its owner"
+        )
     return ("database", _OK, details)
 
 

@@ -10,8 +10,10 @@ import pytest
 from psycopg import errors as pg
 from psycopg import sql
 
+from marketdata import app
 from marketdata import database as configured
 from marketdata.config import Settings
+from marketdata.domain.symbol import NewSymbol
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import MigrationError
 from marketdata.storage import migrate as migrate_module
@@ -266,3 +268,41 @@ async def test_migrate_given_reads_that_are_granted_grants_nothing_twice(
     assert len(before) == 3
     await migrate(owner, PLAIN)
     assert execute(administrator, "SELECT xmin::text, oid FROM pg_default_acl ORDER BY oid") == before
+
+
+async def test_open_stores_given_both_roles_migrates_as_one_and_works_as_the_other(
+    owner: ServerAddress, administrator: ServerAddress
+) -> None:
+    """A command that writes needs no step before it where it is told who owns the schema."""
+    execute(administrator, f"CREATE ROLE {SERVICE_ROLE} LOGIN PASSWORD '{PASSWORD}'")
+    variables: dict[str, Any] = {
+        "DB_HOST": owner.host,
+        "DB_PORT": owner.port,
+        "DB_NAME": owner.database,
+        "DB_USERNAME": SERVICE_ROLE,
+        "DB_PASSWORD": PASSWORD,
+    }
+    alone = Settings(_env_file=None, **variables)
+    with pytest.raises(MigrationError, match="MARKETDATA_MIGRATOR_USERNAME"):
+        await app.open_stores(alone, "import").__aenter__()
+    migrator = {
+        "MARKETDATA_MIGRATOR_USERNAME": owner.user,
+        "MARKETDATA_MIGRATOR_PASSWORD": PASSWORD,
+    }
+    async with app.open_stores(Settings(_env_file=None, **variables, **migrator), "import") as stores:
+        created = await stores.symbols.create(NewSymbol("AAPL"))
+    async with app.open_stores(alone, "import") as stores:
+        assert await stores.symbols.get("AAPL") == created
+        async with stores.pools.query() as connection:
+            cursor = await connection.execute("SELECT current_user")
+            assert await cursor.fetchall() == [(SERVICE_ROLE,)]
+
+
+@pytest.mark.parametrize("is_owner", [True, False])
+async def test_examine_given_a_service_that_owns_the_schema_says_so(
+    separate: DatabaseRoles, settings: Settings, *, is_owner: bool
+) -> None:
+    """An operator hears that one role does both."""
+    asking = separate.owner if is_owner else separate.service
+    report = await configured.examine_database(DatabaseRoles(separate.owner, asking), settings)
+    assert report.is_owner == is_owner

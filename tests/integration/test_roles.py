@@ -224,18 +224,17 @@ async def test_functions_given_the_owners_rights_are_narrow(database: ServerAddr
 @pytest.mark.parametrize(
     ("which", "starts"),
     [
-        ("day", None),
-        (None, [datetime(2024, 9, 14, tzinfo=UTC)]),
-        ("day", [None]),
-        ("day", ["infinity"]),
-        ("day", ["-infinity"]),
-        ("min", [datetime(1989, 12, 31, tzinfo=UTC)]),
-        ("day", [datetime(1899, 11, 9, tzinfo=UTC)]),
-        ("min", [datetime(2100, 1, 1, tzinfo=UTC)]),
-        ("min", [datetime(2024, 9, 14, 12, tzinfo=UTC)]),
-        ("min", [datetime(2024, 9, 14, tzinfo=UTC)] * 1_001),
+        pytest.param("day", None, id="no starts"),
+        pytest.param(None, [datetime(2024, 9, 14, tzinfo=UTC)], id="no table"),
+        pytest.param("day", [None], id="a null"),
+        pytest.param("day", ["infinity"], id="the end of time"),
+        pytest.param("day", ["-infinity"], id="the beginning of time"),
+        pytest.param("min", [datetime(1989, 12, 31, tzinfo=UTC)], id="a minute too early"),
+        pytest.param("day", [datetime(1899, 11, 9, tzinfo=UTC)], id="a day too early"),
+        pytest.param("min", [datetime(2100, 1, 1, tzinfo=UTC)], id="too late"),
+        pytest.param("min", [datetime(2024, 9, 14, 12, tzinfo=UTC)], id="no start of a partition"),
+        pytest.param("min", [datetime(2024, 9, 14, tzinfo=UTC)] * 1_001, id="too many"),
     ],
-    ids=str,
 )
 async def test_ensure_given_unfit_arguments_refuses_them(
     database: ServerAddress, which: str | None, starts: list[Any] | None
