@@ -5,6 +5,8 @@ import sys
 import typer
 from rich.markup import escape
 
+from marketdata.cli import retention as retention_commands
+from marketdata.cli import storage as storage_commands
 from marketdata.cli.bars import bars
 from marketdata.cli.coverage import coverage
 from marketdata.cli.database import migrate, sample
@@ -28,6 +30,8 @@ def build() -> typer.Typer:
     for command in (serve, migrate, bars, coverage, symbols, export, doctor):
         commands.command(help=help_of(command))(command)
     commands.add_typer(_imports(), name="import")
+    commands.add_typer(_storage(), name="storage")
+    commands.add_typer(_retention(), name="retention")
     return commands
 
 
@@ -36,6 +40,38 @@ def _imports() -> typer.Typer:
     for name, command in (("csv", import_csv), ("parquet", import_parquet), ("sample", sample)):
         imports.command(name, help=help_of(command))(command)
     return imports
+
+
+def _storage() -> typer.Typer:
+    group = typer.Typer(help=help_of(storage), callback=storage, no_args_is_help=True)
+    group.command("show", help=help_of(storage_commands.show))(storage_commands.show)
+    group.command("set", help=help_of(storage_commands.change))(storage_commands.change)
+    return group
+
+
+def _retention() -> typer.Typer:
+    group = typer.Typer(help=help_of(retention), callback=retention, no_args_is_help=True)
+    for command in (retention_commands.show, retention_commands.apply, retention_commands.off):
+        group.command(command.__name__, help=help_of(command))(command)
+    return group
+
+
+def storage() -> None:
+    """See and change how bar tables are kept: partitions, compression, for how long.
+
+    Example: marketdata storage show
+
+    Example: marketdata storage set min --keep 6mo
+    """
+
+
+def retention() -> None:
+    """Drop bars that are older than what is kept; off until an operator confirms it.
+
+    Example: marketdata retention show
+
+    Example: marketdata retention apply --table min
+    """
 
 
 def import_() -> None:
