@@ -40,7 +40,13 @@ _SESSION: Final[Mapping[str, str]] = {
     "idle_in_transaction_session_timeout": "30s",
     "lock_timeout": "10s",
 }
-_QUERY_SESSION: Final = {**_SESSION, "statement_timeout": "30s"}
+_QUERY_SESSION: Final = {
+    **_SESSION,
+    "statement_timeout": "30s",
+    # TimescaleDB refuses a statement that would unpack more than 100,000 compressed bars, which late
+    # corrections of a few hundred symbols do: a batch holds up to 1,000. A commit is bounded already.
+    "timescaledb.max_tuples_decompressed_per_dml_transaction": "0",
+}
 _LOOKUP_SESSION: Final = {
     **_QUERY_SESSION,
     # Look-ups visit no partitioned table, so nothing is gained by planning them anew: planning took

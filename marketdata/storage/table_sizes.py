@@ -24,10 +24,16 @@ _HAS_COLUMNSTORE: Final = """
     SELECT relkind = 'r' AND coalesce(current_setting('timescaledb.license', true), '') = 'timescale'
       FROM pg_class WHERE oid = %(name)s::regclass
 """
+# A compressed chunk that was never analyzed says that it has no rows; its compression counted them.
 _COMPRESSION: Final = """
-    SELECT coalesce(sum(before_compression_total_bytes), 0)::bigint,
-           coalesce(sum(after_compression_total_bytes), 0)::bigint
-      FROM hypertable_compression_stats(%(name)s::regclass)
+    SELECT coalesce(before_compression_total_bytes, 0)::bigint,
+           coalesce(after_compression_total_bytes, 0)::bigint,
+           (SELECT coalesce(sum(size.numrows_pre_compression), 0)::bigint
+              FROM _timescaledb_catalog.compression_chunk_size AS size
+              JOIN _timescaledb_catalog.chunk ON chunk.id = size.chunk_id
+              JOIN _timescaledb_catalog.hypertable AS parent ON parent.id = chunk.hypertable_id
+             WHERE parent.schema_name = 'public' AND parent.table_name = %(name)s::text)
+      FROM hypertable_compression_stats(%(name)s::text::regclass)
 """
 
 
@@ -74,7 +80,8 @@ async def read_table_size(connection: Connection, timeframe: Timeframe) -> Table
     ((has_columnstore,),) = await read_partitions(connection, _HAS_COLUMNSTORE, parameters)
     before = after = 0
     if has_columnstore:
-        ((before, after),) = await read_partitions(connection, _COMPRESSION, parameters)
+        ((before, after, counted),) = await read_partitions(connection, _COMPRESSION, parameters)
+        rows = max(rows, counted)
     return TableSize(
         timeframe, partitions, compressed, rows, size_bytes, before, after, first_us, last_us
     )

@@ -1,0 +1,149 @@
+"""Compressed chunks answer and are written to as others are; the traps that were known upstream.
+
+Each test stores minutes, compresses their chunks, and does to them what the service does.
+"""
+
+from typing import Final
+
+import numpy as np
+import pytest
+from psycopg import errors as pg
+
+from marketdata.domain.bar_query import BarQuery
+from marketdata.domain.bars import BarFrame
+from marketdata.domain.time_range import TimeRange
+from marketdata.domain.timeframe import Timeframe
+from marketdata.storage.columnstore import settle_columnstore
+from marketdata.storage.embedded import ServerAddress
+from marketdata.storage.modes import StorageMode
+from marketdata.storage.table_sizes import read_table_size
+from tests.benchmarks.synthetic import half_revised, minute_bars, range_of
+from tests.support.bars import bars_of
+from tests.support.reads import read_in_bulk
+from tests.support.rows import fetch, latest_bars, stored_bars
+from tests.support.storage import Storage
+from tests.support.symbols import create_symbols
+
+pytestmark = pytest.mark.modes("timescale", reason="the community edition's columnstore")
+
+MINUTE: Final = Timeframe.MINUTE_1
+COMPRESS: Final = """
+    SELECT count(compress_chunk(chunk, if_not_compressed => true))
+      FROM show_chunks('market_stock_hist_bars_min_ts') AS chunk
+"""
+COUNT: Final = "SELECT count(*)::int FROM market_stock_hist_bars_min_ts"
+# A session: below and above the number of rows from which the writer takes its other way.
+FEW: Final = 780
+MANY: Final = 7_800
+
+
+async def stored(
+    storage: Storage, database: ServerAddress, mode: StorageMode, count: int, symbol: str = "A"
+) -> BarFrame:
+    """Store minutes of a symbol, and compress all chunks."""
+    await settle_columnstore(database, mode)
+    await create_symbols(storage, symbol)
+    frame = minute_bars(symbol, count)
+    await storage.writer.commit_bars(frame, MINUTE)
+    await fetch(storage, COMPRESS)
+    return frame
+
+
+@pytest.mark.parametrize("count", [FEW, MANY])
+async def test_read_given_compressed_chunks_answers_as_before(
+    storage: Storage, database: ServerAddress, storage_mode: StorageMode, count: int
+) -> None:
+    """The same bars in the same order, the same latest one, the same number."""
+    frame = await stored(storage, database, storage_mode, count)
+    answer = await read_in_bulk(storage, BarQuery(("A",), MINUTE, range_of(frame, MINUTE)))
+    assert answer.rows() == [("A", time_us) for time_us in frame.time_us.tolist()]
+    prices = np.concatenate([block.close for block in answer.frames])
+    assert prices.tolist() == frame.close.tolist()
+    assert await fetch(storage, COUNT) == [(count,)]
+    assert len(await latest_bars(storage, MINUTE)) == 1
+
+
+@pytest.mark.parametrize("count", [FEW, MANY])
+async def test_commit_given_the_same_bars_of_compressed_chunks_changes_nothing(
+    storage: Storage, database: ServerAddress, storage_mode: StorageMode, count: int
+) -> None:
+    """Sent twice, they are known again also where they are compressed (timescaledb #5448: doubled)."""
+    frame = await stored(storage, database, storage_mode, count)
+    result = await storage.writer.commit_bars(frame, MINUTE)
+    assert (result.accepted, result.revised, result.unchanged) == (0, 0, count)
+    assert await fetch(storage, COUNT) == [(count,)]
+
+
+@pytest.mark.parametrize("count", [FEW, MANY])
+async def test_commit_given_corrections_of_compressed_chunks_revises_each(
+    storage: Storage, database: ServerAddress, storage_mode: StorageMode, count: int
+) -> None:
+    """All of them, not those up to the first conflict (timescaledb #7672); counts are right at once."""
+    frame = await stored(storage, database, storage_mode, count)
+    result = await storage.writer.commit_bars(half_revised(frame), MINUTE)
+    assert (result.accepted, result.revised, result.unchanged) == (0, count // 2, count // 2)
+    assert await fetch(storage, COUNT) == [(count,)]
+    bars = await stored_bars(storage, MINUTE)
+    assert [bar.close for bar in bars] == half_revised(frame).close.tolist()
+    assert [bar.revision for bar in bars] == [1, 0] * (count // 2)
+
+
+async def test_commit_given_new_bars_beside_compressed_ones_keeps_both(
+    storage: Storage, database: ServerAddress, storage_mode: StorageMode
+) -> None:
+    """A late symbol in a compressed day: stored beside, and compressed by the next run."""
+    await stored(storage, database, storage_mode, FEW)
+    await create_symbols(storage, "B")
+    late = minute_bars("B", FEW, seed=5)
+    assert (await storage.writer.commit_bars(late, MINUTE)).accepted == FEW
+    await fetch(storage, COMPRESS)
+    assert await fetch(storage, COUNT) == [(2 * FEW,)]
+    assert bars_of(late) == [bar for bar in await stored_bars(storage, MINUTE) if bar.symbol == "B"]
+
+
+async def test_delete_given_compressed_chunks_and_the_bars_again_has_them_once(
+    storage: Storage, database: ServerAddress, storage_mode: StorageMode
+) -> None:
+    """Deleted out of compressed chunks, then copied in anew: neither lost nor doubled."""
+    frame = await stored(storage, database, storage_mode, MANY)
+    first, last = int(frame.time_us[100]), int(frame.time_us[5_000])
+    result = await storage.deleter.delete("A", MINUTE, TimeRange(first, last), "a bad day")
+    assert result.deleted == 4_900
+    assert await fetch(storage, COUNT) == [(MANY - 4_900,)]
+    again = await storage.writer.commit_bars(frame, MINUTE)
+    assert (again.accepted, again.unchanged) == (4_900, MANY - 4_900)
+    assert await fetch(storage, COUNT) == [(MANY,)]
+    assert [bar.time_us for bar in await stored_bars(storage, MINUTE)] == frame.time_us.tolist()
+
+
+async def test_commit_given_a_limit_of_decompressed_rows_is_not_held_to_it(
+    storage: Storage, database: ServerAddress, storage_mode: StorageMode
+) -> None:
+    """The limit is real, 100,000 by default, and the service's sessions have none."""
+    frame = await stored(storage, database, storage_mode, MANY)
+    update = "UPDATE market_stock_hist_bars_min_ts SET volume = volume + 1"
+    async with storage.owner.connection() as other:
+        await other.execute("SET timescaledb.max_tuples_decompressed_per_dml_transaction = 100")
+        with pytest.raises(pg.ConfigurationLimitExceeded):
+            await other.execute(update)
+        await other.execute("RESET timescaledb.max_tuples_decompressed_per_dml_transaction")
+    async with storage.pools.query() as own:
+        cursor = await own.execute("SHOW timescaledb.max_tuples_decompressed_per_dml_transaction")
+        assert await cursor.fetchone() == ("0",)
+    assert (await storage.writer.commit_bars(half_revised(frame), MINUTE)).revised == MANY // 2
+
+
+async def test_size_given_compressed_chunks_tells_both_sizes_and_the_rows(
+    storage: Storage, database: ServerAddress, storage_mode: StorageMode
+) -> None:
+    """Of many symbols a day; of one alone a chunk's pages would be all that is measured."""
+    await settle_columnstore(database, storage_mode)
+    symbols = tuple(f"S{number:02}" for number in range(40))
+    await create_symbols(storage, *symbols)
+    for symbol in symbols:
+        await storage.writer.commit_bars(minute_bars(symbol, FEW), MINUTE)
+    await fetch(storage, COMPRESS)
+    async with storage.pools.query() as connection:
+        size = await read_table_size(connection, MINUTE)
+    assert (size.partitions, size.compressed, size.rows) == (2, 2, 40 * FEW)
+    assert size.bytes_before > 2 * size.bytes_after > 0
