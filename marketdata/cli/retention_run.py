@@ -50,7 +50,7 @@ def run_apply(settings: Settings, tables: Sequence[Table], *, is_sure: bool) -> 
     """Confirm retention and drop what is too old; say what became of it, also where it was stopped."""
     dropped: list[DroppedPartition] = []
     try:
-        left = asyncio.run(_apply(settings, tables, dropped, is_sure=is_sure))
+        left, elsewhere = asyncio.run(_apply(settings, tables, dropped, is_sure=is_sure))
     except KeyboardInterrupt:
         ERR.print(
             f"Interrupted. {_said(dropped)} What is confirmed stays so: marketdata retention off"
@@ -59,6 +59,8 @@ def run_apply(settings: Settings, tables: Sequence[Table], *, is_sure: bool) -> 
         )
         raise typer.Exit(INTERRUPTED) from None
     OUT.print(_said(dropped))
+    if elsewhere:
+        OUT.print(f"{elsewhere:,} more were dropped by a running service, which was faster.")
     if left:
         ERR.print(
             f"{left} partitions are in use and were left; the service tries again, or run this again."
@@ -76,7 +78,7 @@ async def withdraw(settings: Settings, tables: Sequence[Table]) -> None:
 
 async def _apply(
     settings: Settings, tables: Sequence[Table], dropped: list[DroppedPartition], *, is_sure: bool
-) -> int:
+) -> tuple[int, int]:
     async with opened_database(settings, "retention apply") as opened:
         found = await _find(opened, tables)
         _print(found)
@@ -87,9 +89,9 @@ async def _apply(
             )
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         bar = Progress(*columns, console=ERR, transient=True, disable=not ERR.is_terminal)
-        left = 0
+        left, total = 0, sum(len(old) for *_, old in found)
         with bar as progress:
-            task = progress.add_task("dropping partitions", total=sum(len(old) for *_, old in found))
+            task = progress.add_task("dropping partitions", total=total)
 
             def on_dropped(partition: DroppedPartition) -> None:
                 dropped.append(partition)
@@ -101,7 +103,8 @@ async def _apply(
                 reason = f"older than {kept.keep}, by an operator"
                 result = await opened.upkeep.retention.apply(timeframe, reason, on_dropped)
                 left += result.left
-        return left
+        # What was confirmed is dropped by whoever comes first.
+        return left, max(0, total - left - len(dropped))
 
 
 async def _find(opened: OpenDatabase, tables: Sequence[Table]) -> list[_Found]:
