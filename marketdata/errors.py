@@ -71,6 +71,10 @@ class BarFileError(SetupError):
     """A file of bars cannot be read or written as asked."""
 
 
+class PlotTooNarrowError(SetupError):
+    """There is no room for a plot in the terminal."""
+
+
 class ServiceError(MarketDataError):
     """A failure that a caller of an RPC can get.
 

@@ -17,7 +17,7 @@ from marketdata.domain.adjustment import Adjustment
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.time_range import from_unix_us
 from marketdata.domain.timeframe import Timeframe
-from marketdata.errors import MarketDataError
+from marketdata.errors import PlotTooNarrowError
 
 # Taller ones say no more, and push away what stood above.
 _MOST_LINES: Final = 40
@@ -38,10 +38,6 @@ _RISING_COLOR: Final = Color.from_rgb(*_RISING)
 # Where there are no colours, rising bars are hollow, as on paper.
 _HOLLOW: Final = str.maketrans({constants.UNICODE_BODY: "║"})
 _LEGEND: Final = f"║ rises, {constants.UNICODE_BODY} falls"
-
-
-class PlotTooNarrowError(MarketDataError):
-    """There is no room for a plot."""
 
 
 class BarPlot:

@@ -69,9 +69,7 @@ async def test_apply_given_old_partitions_drops_them_oldest_first(storage: Stora
     ]  # fmt: skip
     entries = await changes(storage, before)
     logged = [(entry.kind, entry.timeframe, entry.range_us) for entry in entries]
-    assert logged == [
-        ("retention", "1m", (midnight_us(ago), midnight_us(ago - 1))) for ago in (20, 9)
-    ]
+    assert logged == [("retention", "1m", (midnight_us(ago), midnight_us(ago - 1))) for ago in (20, 9)]
     assert await fetch(storage, "SELECT DISTINCT reason FROM bar_change WHERE kind = 'retention'") == [
         ("older than 7d",)
     ]

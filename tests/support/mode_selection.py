@@ -21,7 +21,7 @@ _MARKER: Final = "modes(*names, reason): the storage modes in which a test holds
 Left = list[tuple[str, str]]
 # The server of the community edition has one session, which calls of a service take turns on. What it
 # is there for (compression, aggregates, policies) is a matter of the storage layer.
-_OF_STORAGE: Final = "integration"
+_OF_SERVICES: Final = frozenset({"contract", "examples"})
 _ONE_SESSION: Final = "a service's calls would take turns on one session; other modes run them"
 LEFT_OUT: Final = pytest.StashKey[Left]()
 
@@ -87,7 +87,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _objection(item: pytest.Item, mode: StorageMode) -> str | None:
-    if mode is StorageMode.TIMESCALE and _OF_STORAGE not in item.path.parts:
+    if mode is StorageMode.TIMESCALE and not _OF_SERVICES.isdisjoint(item.path.parts):
         return _ONE_SESSION
     for marker in item.iter_markers("modes"):
         unknown = set(marker.args) - {known.value for known in StorageMode}

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from marketdata.cli.bar_plot import BarPlot, PlotTooNarrowError
+from marketdata.cli.bar_plot import BarPlot
 from marketdata.client import AppliedRead
 from marketdata.domain.adjustment import Adjustment
 from marketdata.domain.bar_order import BarOrder
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.calendar import SessionHours
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
+from marketdata.errors import PlotTooNarrowError
 
 TUESDAY_US = 1_704_153_600_000_000
 AXIS = 18
