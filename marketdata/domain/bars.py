@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum, IntFlag
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Final, Self
 
@@ -171,6 +172,8 @@ class BarFrame:
 
         Itself where they already are.
         """
+        if self._is_sorted():
+            return self
         order = np.argsort(np.array(self.symbols)) if self.symbols else np.empty(0, np.int64)
         rank = np.empty(len(self.symbols), np.int32)
         rank[order] = np.arange(len(self.symbols))
@@ -181,6 +184,16 @@ class BarFrame:
         ordered = self if is_ordered else self.take(rows)
         symbols = tuple(self.symbols[position] for position in order.tolist())
         return replace(ordered, symbols=symbols, symbol_index=rank[ordered.row_symbol_index()])
+
+    def _is_sorted(self) -> bool:
+        """Whether no sort is needed; a tenth of its time."""
+        moves_on = np.diff(self.row_symbol_index())
+        is_later = np.diff(self.time_us) > 0
+        return (
+            all(one < other for one, other in pairwise(self.symbols))
+            and bool((moves_on >= 0).all())
+            and bool((is_later | (moves_on > 0)).all())
+        )
 
     def with_used_symbols(self) -> Self:
         """Return the same bars with a dictionary of only the symbols that they have."""

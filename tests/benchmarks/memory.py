@@ -2,7 +2,8 @@
 
 `marketdata serve` in a process of its own over 204 symbols of minutes (10,024,560 bars); one client
 reads all of them in one stream, and keeps nothing. Resident memory is read every 10 ms: the line is its
-peak above what the process had when it was idle, after a first short call. The peer is a bound: 64 MB.
+peak above what the process had when it was idle: after a first short call, once it had grown by nothing
+for two seconds (a start still makes a calendar, in the background). The peer is a bound: 64 MB.
 """
 
 import asyncio
@@ -29,6 +30,8 @@ LIMIT_MB: Final = 64.0
 
 _SYMBOLS: Final = 204
 _INTERVAL_SECONDS: Final = 0.01
+_SETTLED_SECONDS: Final = 2.0
+_SETTLED_LOOKS: Final = 20
 _STREAM_BARS: Final = "/bifrost.marketdata.v1.BarsService/StreamBars"
 
 
@@ -39,7 +42,7 @@ async def run(setting: Setting) -> list[Line]:
     async with service(service_variables(database)) as own:
         async with MarketDataClient(own.address) as client:
             await client.get_symbol(names[0])
-        idle = _resident_mb(own.pid)
+        idle = await _settled_mb(own.pid)
         done = asyncio.Event()
         peak = asyncio.create_task(_peak_mb(own.pid, done))
         bars = await _read_all(own.address, names)
@@ -73,6 +76,17 @@ async def _peak_mb(pid: int, done: asyncio.Event) -> float:
         peak = max(peak, _resident_mb(pid))
         await asyncio.sleep(_INTERVAL_SECONDS)
     return peak
+
+
+async def _settled_mb(pid: int) -> float:
+    least_growth_mb, looks = 0.25, 0
+    last = _resident_mb(pid)
+    while looks < _SETTLED_LOOKS:
+        await asyncio.sleep(_SETTLED_SECONDS / _SETTLED_LOOKS)
+        now = _resident_mb(pid)
+        looks = looks + 1 if abs(now - last) < least_growth_mb else 0
+        last = now
+    return last
 
 
 def _resident_mb(pid: int) -> float:
