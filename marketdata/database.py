@@ -12,7 +12,7 @@ from marketdata.errors import MigrationError
 from marketdata.storage.address import DatabaseAddress, DatabaseRoles
 from marketdata.storage.columnstore import settle_columnstore
 from marketdata.storage.lifecycle import borrow_embedded, own_embedded
-from marketdata.storage.migrate import Migration, migrate, migrations, pending
+from marketdata.storage.migrate import Migration, make_extension, migrate, migrations, pending
 from marketdata.storage.modes import DatabaseFacts, StorageMode, probe, probe_address
 from marketdata.storage.pools import PoolLimits, Pools
 from marketdata.storage.roles import may_migrate
@@ -66,7 +66,15 @@ async def migrate_database(roles: DatabaseRoles, settings: Settings) -> list[Mig
     DatabaseSetupError
         The database cannot be what is configured.
     """
-    facts = await probe_address(roles.owner(), wanted_mode(settings))
+    wanted = wanted_mode(settings)
+    # What is offered, before what is wanted is held against it: the licence of TimescaleDB is only known
+    # once the extension is there.
+    offered = await probe_address(
+        roles.owner(), StorageMode.PLAIN if wanted is StorageMode.PLAIN else None
+    )
+    if offered.mode.has_hypertables:
+        await make_extension(roles.owner())
+    facts = await probe_address(roles.owner(), wanted)
     applied = await migrate(roles.owner(), facts.mode)
     await settle_columnstore(roles.owner(), facts.mode)
     return applied

@@ -2,7 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import resources
 from typing import Final
@@ -132,8 +133,37 @@ async def migrate(address: Address, mode: StorageMode) -> list[Migration]:
     DatabaseUnavailableError
         The database cannot be reached.
     """
+    async with _migrating(address) as connection:
+        await check_owner(connection)
+        await ensure_service_role(connection)
+        if mode.has_hypertables:
+            await _make_extension(connection)
+        await connection.execute(_CREATE_HISTORY)
+        todo = await pending(connection, migrations(mode))
+        for migration in todo:
+            await _apply(connection, migration)
+        await grant_platform_reads(connection)
+        return todo
+
+
+async def make_extension(address: Address) -> None:
+    """Make the extension of TimescaleDB where it is not there yet: only then its licence is known.
+
+    Raises
+    ------
+    MigrationError
+        The role may not, or the server cannot.
+    DatabaseUnavailableError
+        The database cannot be reached.
+    """
+    async with _migrating(address) as connection:
+        await _make_extension(connection)
+
+
+@asynccontextmanager
+async def _migrating(address: Address) -> AsyncIterator[Connection]:
+    """Connect on its own, outside of the pools, as the one migrator: DDL runs unprepared, and may wait."""
     with translated():
-        # A connection of its own, outside of the pools: DDL runs unprepared, and may wait for locks.
         connection = await AsyncConnection.connect(
             make_conninfo("", **address.connection_parameters()),
             autocommit=True,
@@ -142,16 +172,7 @@ async def migrate(address: Address, mode: StorageMode) -> list[Migration]:
         )
         async with connection:
             await connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK_KEY])
-            await check_owner(connection)
-            await ensure_service_role(connection)
-            if mode.has_hypertables:
-                await _make_extension(connection)
-            await connection.execute(_CREATE_HISTORY)
-            todo = await pending(connection, migrations(mode))
-            for migration in todo:
-                await _apply(connection, migration)
-            await grant_platform_reads(connection)
-            return todo
+            yield connection
 
 
 async def _make_extension(connection: Connection) -> None:

@@ -7,10 +7,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from marketdata.config import Settings
+from marketdata.database import migrate_database
+from marketdata.storage.address import DatabaseRoles
 from marketdata.storage.embedded import EmbeddedPostgres, ServerAddress
+from marketdata.storage.modes import StorageMode, probe_address
 from tests.support.databases import connected
 from tests.support.embedded import kill, query, reachable_folder
-from tests.support.servers.apache import apache_server
+from tests.support.servers.apache import apache_programs, apache_server
 from tests.support.servers.provision import NotProvisionedError, skip_or_fail
 
 MAKE_HYPERTABLE = """
@@ -113,3 +117,29 @@ def test_apache_server_given_a_killed_one_starts_on_its_folder() -> None:
             assert query(server.restart_if_dead(), "SELECT count(*) FROM measured") == [(100,)]
         finally:
             server.stop()
+
+
+@pytest.mark.parametrize("wanted", [None, "apache"])
+async def test_migrate_database_given_a_license_that_nobody_set_takes_that_of_the_build(
+    wanted: str | None,
+) -> None:
+    """Debian's build is of the Apache edition, and says so only once the extension is there."""
+    with reachable_folder() as base:
+        server = EmbeddedPostgres(base / "data", bindir=provisioned_or_skipped_programs())
+        try:
+            owner = server.start()
+            settings = Settings(MARKETDATA_STORAGE_MODE=wanted, _env_file=None)  # type: ignore[call-arg]
+            roles = DatabaseRoles(service=lambda: owner, owner=lambda: owner)
+            assert await migrate_database(roles, settings)
+            assert (await probe_address(owner)).mode is StorageMode.APACHE
+            assert await migrate_database(roles, settings) == []
+        finally:
+            server.stop()
+
+
+def provisioned_or_skipped_programs() -> Path:
+    """Give the programs of the server, where this machine can have them."""
+    try:
+        return apache_programs()
+    except NotProvisionedError as error:
+        skip_or_fail(error)
