@@ -67,8 +67,8 @@ async def migrate_database(roles: DatabaseRoles, settings: Settings) -> list[Mig
         The database cannot be what is configured.
     """
     wanted = wanted_mode(settings)
-    # What is offered, before what is wanted is held against it: the licence of TimescaleDB is only known
-    # once the extension is there.
+    # What is offered, before what is wanted is held against it: only once the extension is there is the
+    # licence of TimescaleDB known.
     offered = await probe_address(
         roles.owner(), StorageMode.PLAIN if wanted is StorageMode.PLAIN else None
     )

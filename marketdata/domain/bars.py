@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum, IntFlag
-from itertools import pairwise
+from itertools import compress, pairwise
 from types import MappingProxyType
 from typing import Any, Final, Self
 
@@ -158,8 +158,11 @@ class BarFrame:
             return self.symbol_index
         return np.zeros(len(self), np.int32)
 
-    def take(self, rows: npt.NDArray[Any]) -> Self:
-        """Return the bars at `rows` (a boolean mask or integer positions), every column alike."""
+    def take(self, rows: npt.NDArray[Any] | slice) -> Self:
+        """Return the bars at `rows`, every column alike: a mask, positions, or a slice.
+
+        The columns of a slice are views, not copies.
+        """
         picked: dict[str, Any] = {
             f.name: getattr(self, f.name)[rows]
             for f in fields(self)
@@ -197,11 +200,13 @@ class BarFrame:
 
     def with_used_symbols(self) -> Self:
         """Return the same bars with a dictionary of only the symbols that they have."""
-        used, index = np.unique(self.row_symbol_index(), return_inverse=True)
-        if len(used) == len(self.symbols):
+        index = self.row_symbol_index()
+        is_used = np.bincount(index, minlength=len(self.symbols)) > 0
+        if is_used.all():
             return self
-        symbols = tuple(self.symbols[i] for i in used.tolist())
-        return replace(self, symbols=symbols, symbol_index=index.astype(np.int32))
+        symbols = tuple(compress(self.symbols, is_used.tolist()))
+        position = np.cumsum(is_used, dtype=np.int32) - 1
+        return replace(self, symbols=symbols, symbol_index=position[index])
 
     def time_bounds(self) -> tuple[int, int]:
         """Least and greatest `time_us`; the frame must not be empty."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from marketdata.domain.bar_classification import classify
-from marketdata.domain.bars import BarFrame, Int64Array
+from marketdata.domain.bars import BarFrame, Int16Array, Int64Array
 from marketdata.domain.time_range import from_unix_us
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage import commit_sql
@@ -74,7 +74,7 @@ async def commit_many(
             if check is not None:
                 await check(connection)
             around = await _read_surroundings(connection, frame, timeframe)
-        if not set(np.unique(frame.feed).tolist()) <= set(around.ranks):
+        if not set(_values(frame.feed)) <= set(around.ranks):
             raise ValueError("a bar of a feed that market_feed does not have")
         if len(around.meeting):
             stored = await _read_stored(connection, around.meeting, timeframe)
@@ -173,7 +173,7 @@ async def _copy_in(
     connection: Connection, written: BarFrame, timeframe: Timeframe, write_id: int
 ) -> None:
     for first in range(0, len(written), MOST_BARS_A_SAVEPOINT):
-        part = written.take(np.arange(first, min(first + MOST_BARS_A_SAVEPOINT, len(written))))
+        part = written.take(slice(first, first + MOST_BARS_A_SAVEPOINT))
         # The one part of most writes needs no other savepoint than the transaction.
         is_alone = len(part) == len(written)
         async with nullcontext() if is_alone else connection.transaction():
@@ -186,7 +186,7 @@ async def _copy_part(
     async with connection.cursor().copy(commit_sql.copy_bars(timeframe)) as copy:
         await copy.write(COPY_HEADER)
         for first in range(0, len(part), _ENCODED_BARS):
-            rows = part.take(np.arange(first, min(first + _ENCODED_BARS, len(part))))
+            rows = part.take(slice(first, first + _ENCODED_BARS))
             rows = rows.with_used_symbols()  # those of one symbol have one width
             columns = {**sql_columns(rows), "write_id": np.full(len(rows), write_id)}
             await copy.write(encode_text_rows(rows.symbols, rows.row_symbol_index(), columns))
@@ -217,6 +217,12 @@ def _newest(written: BarFrame) -> dict[str, Any]:
     newest = written.take(np.append(begins[1:], len(written)) - 1)
     first_us: Int64Array = written.time_us[begins]
     return {**array_parameters(newest), "first_time": time_array(first_us)}
+
+
+def _values(column: Int16Array) -> list[int]:
+    """List the values of a column that has few, mostly in runs."""
+    values: list[int] = np.unique(column[np.flatnonzero(np.diff(column, prepend=~column[:1]))]).tolist()
+    return values
 
 
 def _bounds(frame: BarFrame) -> dict[str, Any]:

@@ -162,7 +162,7 @@ async def make_extension(address: Address) -> None:
 
 @asynccontextmanager
 async def _migrating(address: Address) -> AsyncIterator[Connection]:
-    """Connect on its own, outside of the pools, as the one migrator: DDL runs unprepared, and may wait."""
+    """Connect outside of the pools, as the one migrator: DDL runs unprepared and may wait for locks."""
     with translated():
         connection = await AsyncConnection.connect(
             make_conninfo("", **address.connection_parameters()),
