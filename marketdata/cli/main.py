@@ -1,6 +1,8 @@
 """The ``marketdata`` command."""
 
 import sys
+from collections.abc import Mapping
+from typing import Final
 
 import typer
 from rich.markup import escape
@@ -16,7 +18,23 @@ from marketdata.cli.output import ERR
 from marketdata.cli.serve import serve
 from marketdata.cli.symbols import symbols
 from marketdata.cli.texts import help_of
-from marketdata.errors import MarketDataError, ServiceUnavailableError
+from marketdata.errors import (
+    DeadlineExceededError,
+    MarketDataError,
+    ServiceUnavailableError,
+    SymbolNotFoundError,
+)
+
+# What to do where an error comes from afar, and cannot know the commands of this one.
+_REMEDIES: Final[Mapping[type[MarketDataError], str]] = {
+    ServiceUnavailableError: (
+        "Is the service running? scripts/serve starts it; marketdata doctor looks for it."
+    ),
+    DeadlineExceededError: (
+        "The service or its database is too slow, or stands still: marketdata doctor tells which."
+    ),
+    SymbolNotFoundError: "marketdata symbols lists those that are known.",
+}
 
 
 def build() -> typer.Typer:
@@ -89,10 +107,9 @@ def main() -> None:
     """Run a command; a failure that the package names is said in its own words, without a trace."""
     try:
         build()()
-    except ServiceUnavailableError as error:
-        ERR.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
-        ERR.print("Is the service running? scripts/serve starts it; marketdata doctor looks for it.")
-        sys.exit(1)
     except MarketDataError as error:
         ERR.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+        for kind, remedy in _REMEDIES.items():
+            if isinstance(error, kind):
+                ERR.print(remedy, soft_wrap=True)
         sys.exit(1)

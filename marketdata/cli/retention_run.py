@@ -12,6 +12,7 @@ from marketdata.cli.output import ERR, OUT, print_table
 from marketdata.cli.rows import INTERRUPTED, RowForm, RowWriter, piped
 from marketdata.cli.upkeep import OpenDatabase, opened_database
 from marketdata.config import Settings
+from marketdata.errors import StorageSettingError
 from marketdata.storage.bar_storage import TableStorage
 from marketdata.storage.retention import DroppedPartition, OldPartition
 
@@ -83,10 +84,7 @@ async def _apply(
         found = await _find(opened, tables)
         _print(found)
         if not is_sure:
-            # In this thread: Ctrl-C ends the question, and nothing else happens meanwhile.
-            typer.confirm(
-                "Drop this for good, and what becomes too old from now on?", abort=True, err=True
-            )
+            _ask()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         bar = Progress(*columns, console=ERR, transient=True, disable=not ERR.is_terminal)
         left, total = 0, sum(len(old) for *_, old in found)
@@ -116,6 +114,19 @@ async def _find(opened: OpenDatabase, tables: Sequence[Table]) -> list[_Found]:
         )
         for table in dict.fromkeys(tables)
     ]
+
+
+def _ask() -> None:
+    """Have a person confirm; in this thread, so that Ctrl-C ends the question."""
+    try:
+        is_sure = typer.confirm("Drop this for good, and what becomes too old from now on?", err=True)
+    except typer.Abort:
+        raise StorageSettingError(
+            "nobody confirmed: answer the question on a terminal, or give --yes; nothing was dropped"
+        ) from None
+    if not is_sure:
+        ERR.print("Nothing was dropped, and retention is as it was.")
+        raise typer.Exit(1)
 
 
 def _print(found: Sequence[_Found]) -> None:

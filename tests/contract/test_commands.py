@@ -52,7 +52,7 @@ async def test_bars_given_none_in_the_range_says_so(commands: Commands, known: K
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["NOPE"], "NOPE: no such symbol is known"),
+        (["NOPE"], "NOPE: no such symbol is known\nmarketdata symbols lists those that are known."),
         (["aapl"], "symbols[0]: is not a ticker"),
         (["AAPL", "AAPL"], "symbols[1]: repeats symbols[0]"),
         (["AAPL", "--start", "2024-02-01", "--end", "2024-01-01"], "[start_time, end_time)"),

@@ -1,5 +1,6 @@
 """The commands that keep the database: what they show, change and drop."""
 
+import io
 import json
 from typing import Final
 
@@ -97,22 +98,27 @@ async def test_retention_given_show_apply_and_off_drops_only_what_was_shown(
     assert [json.loads(line)["confirmed"] for line in await _shown(commands)] == [None] * 3
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"), [("n\n", "retention is as it was"), ("", "give --yes; nothing was dropped")]
+)
 async def test_retention_apply_given_no_consent_drops_nothing(
-    commands: Commands, database: ServerAddress, storage: Storage, monkeypatch: pytest.MonkeyPatch
+    commands: Commands,
+    database: ServerAddress,
+    storage: Storage,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+    said: str,
 ) -> None:
-    """Whoever does not say yes has confirmed nothing either."""
+    """Whoever does not say yes has confirmed nothing either, and a silent pipe is told so."""
     await store_minutes(storage, "A", 400)
     commands.use_database(database)
-    monkeypatch.setattr("typer.confirm", _refuse)
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
     found = await commands.run("retention", "apply")
     assert found.code == 1
+    assert said in found.err
     assert len(await stored_bars(storage, MINUTE)) == BARS_A_DAY
     assert [json.loads(line)["confirmed"] for line in await _shown(commands)] == [None] * 3
 
 
 async def _shown(commands: Commands) -> list[str]:
     return (await commands.run("storage", "show", "--json")).out.splitlines()
-
-
-def _refuse(*_arguments: object, **_options: object) -> None:
-    raise SystemExit(1)
