@@ -174,6 +174,24 @@ class RenameRefusedError(ServiceError):
     reason = "RENAME_REFUSED"
 
 
+class AsOfTooEarlyError(ServiceError):
+    """What was known at a point in time is not kept any more, or was not kept yet."""
+
+    reason = "AS_OF_TOO_EARLY"
+
+
+class BarsDroppedError(ServiceError):
+    """Bars that were known at a point in time were dropped by retention."""
+
+    reason = "BARS_DROPPED"
+
+
+class AsOfAheadError(ServiceError):
+    """The change log has not reached a point in time."""
+
+    reason = "AS_OF_AHEAD"
+
+
 class ResourceExhaustedError(ServiceError):
     """A limit of the service is reached now; the same call can succeed later."""
 

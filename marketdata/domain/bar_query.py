@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from marketdata.domain.adjustment import Adjustment
+from marketdata.domain.as_of import AsOf, KnownWrites
 from marketdata.domain.bars import ALL_COLUMNS, BarColumn
 from marketdata.domain.calendar import SessionHours
 from marketdata.domain.time_range import TimeRange
@@ -51,6 +52,10 @@ class BarQuery:
     rolled_up : bool
         Whether to answer the bars that minutes were rolled up into, of `HOUR_1` or `DAY_1`, instead of
         those that providers delivered.
+    as_of : AsOf or None
+        When what is answered was known; None for now.
+    known : KnownWrites or None
+        The writes that were known then, once storage has found out; None where `as_of` is.
     """
 
     symbols: tuple[str, ...]
@@ -66,3 +71,5 @@ class BarQuery:
     now_us: int = Timeframe.DAY_1.latest_us
     stored_only: bool = False
     rolled_up: bool = False
+    as_of: AsOf | None = None
+    known: KnownWrites | None = None

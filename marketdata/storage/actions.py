@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final
 
+from psycopg import sql
+
+from marketdata.domain.as_of import KnownWrites
 from marketdata.domain.corporate_action import ActionQuery, CorporateAction, CorporateActionKind
 from marketdata.domain.symbol import Symbol
 from marketdata.errors import InvalidRequestError
@@ -17,14 +20,15 @@ from marketdata.storage.change_log import (
     committed_seq,
     new_write_id,
 )
+from marketdata.storage.known_rows import known_rows
 from marketdata.storage.pools import Connection, Pools
 from marketdata.storage.symbol_rows import lock_symbol, read_symbol
 
 # By the unique key (symbol_id, kind, ex_date).
-_READ: Final = """
+_READ: Final = sql.SQL("""
     SELECT symbol_id, kind, ex_date, split_ratio, cash_amount, currency, source
-      FROM market_corporate_action WHERE symbol_id = ANY (%s) ORDER BY symbol_id, ex_date, kind
-"""
+      FROM {actions} AS action WHERE symbol_id = ANY (%s) ORDER BY symbol_id, ex_date, kind
+""")
 # By the unique key; a symbol has a few hundred, which are sorted.
 _LIST: Final = """
     SELECT kind, ex_date, split_ratio, cash_amount, currency, source
@@ -38,8 +42,8 @@ _LIST: Final = """
 """
 _INSERT: Final = """
     INSERT INTO market_corporate_action
-           (symbol_id, kind, ex_date, split_ratio, cash_amount, currency, source)
-    SELECT %(symbol_id)s, given.*
+           (symbol_id, kind, ex_date, split_ratio, cash_amount, currency, source, write_id)
+    SELECT %(symbol_id)s, given.*, %(write_id)s
       FROM unnest(%(kind)s::text[], %(ex_date)s::date[], %(split_ratio)s::float8[],
                   %(cash_amount)s::float8[], %(currency)s::text[], %(source)s::text[]) AS given
     ON CONFLICT (symbol_id, kind, ex_date) DO NOTHING
@@ -137,11 +141,12 @@ class ActionStore:
                 actions = [replace(a, currency=a.currency or identity.currency) for a in actions]
                 if are_judged:
                     await _judge(connection, identity, actions)
-                cursor = await connection.execute(_INSERT, _parameters(identity.symbol_id, actions))
+                write_id = await new_write_id(connection)
+                parameters = _parameters(identity.symbol_id, actions)
+                cursor = await connection.execute(_INSERT, {**parameters, "write_id": write_id})
                 accepted, unchanged = cursor.rowcount, len(actions) - cursor.rowcount
                 if accepted == 0:
                     return ActionResult(0, unchanged, 0)
-                write_id = await new_write_id(connection)
                 tickers = tuple(dict.fromkeys([symbol, identity.symbol]))
                 change = Change(kind=ChangeKind.ACTION, symbols=tickers, accepted=accepted)
                 await append_change(connection, write_id, change)
@@ -149,16 +154,22 @@ class ActionStore:
 
 
 async def read_actions(
-    connection: Connection, symbol_ids: Sequence[int]
+    connection: Connection, symbol_ids: Sequence[int], known: KnownWrites | None = None
 ) -> dict[int, list[CorporateAction]]:
     """Read all actions of some identities, on a connection of the caller's.
+
+    Parameters
+    ----------
+    known : KnownWrites or None
+        Those that were known then; None for now.
 
     Returns
     -------
     dict
         By symbol_id, ascending by ex-date; identities without any are left out.
     """
-    cursor = await connection.execute(_READ, [list(symbol_ids)])
+    statement = _READ.format(actions=known_rows("market_corporate_action", known))
+    cursor = await connection.execute(statement, [list(symbol_ids)])
     found: dict[int, list[CorporateAction]] = defaultdict(list)
     for symbol_id, *row in await cursor.fetchall():
         found[symbol_id].append(_to_action(*row))

@@ -21,7 +21,7 @@ from marketdata.domain.symbol import ResolvedSymbol
 from marketdata.domain.time_range import from_unix_us, session_date
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
 from marketdata.storage.actions import read_actions
-from marketdata.storage.bar_tables import bar_table
+from marketdata.storage.known_rows import known_bars
 from marketdata.storage.parameters import number_array, text_array, time_array
 from marketdata.storage.pools import Connection
 
@@ -86,7 +86,8 @@ async def read_adjustments(
     calendars : mapping of str to SessionCalendar
         By symbol.
     """
-    actions = await read_actions(connection, [symbol.symbol_id for symbol in resolved])
+    identities = [symbol.symbol_id for symbol in resolved]
+    actions = await read_actions(connection, identities, query.known)
     since = session_date(query.range.start_us)
     if query.timeframe is not Timeframe.DAY_1:
         since = session_date(query.range.start_us - MICROSECONDS_PER_DAY)
@@ -143,7 +144,7 @@ async def _read_closes(
             "first": from_unix_us(int(times.min())),
             "last": from_unix_us(int(times.max())),
         }
-        query_text = _CLOSES.format(table=bar_table(Timeframe.DAY_1))
+        query_text = _CLOSES.format(table=known_bars(Timeframe.DAY_1, query.known))
         cursor = await connection.execute(query_text, parameters)
         for row, close in await cursor.fetchall():
             position, ex_date, *_ = asked[row]

@@ -53,12 +53,15 @@ class BarPage:
         Of the stored bars that it is made from; where some are derived, the finest.
     unadjusted : tuple of UnadjustedAction
         Corporate actions that the prices are not adjusted for.
+    seq : int
+        Every change of the log up to it is in the answer, and none after.
     """
 
     frame: BarFrame
     resolved: ResolvedSymbol
     source: Timeframe
     unadjusted: tuple[UnadjustedAction, ...]
+    seq: int
 
 
 class BarSnapshot:
@@ -76,7 +79,8 @@ class BarSnapshot:
         Corporate actions that the prices are not adjusted for.
     """
 
-    def __init__(self, query: BarQuery, facts: SnapshotFacts, read: "_Read") -> None:
+    def __init__(self, facts: SnapshotFacts, read: "_Read") -> None:
+        query = facts.query
         known = {symbol.symbol for symbol in facts.resolved}
         self.seq = facts.seq
         self.source = source_timeframe(query, facts)
@@ -136,12 +140,14 @@ class BarReader:
 
         Raises
         ------
+        AsOfTooEarlyError, AsOfAheadError, BarsDroppedError
+            The point in time cannot be answered.
         DatabaseUnavailableError, QueryTimeoutError
             The database cannot answer now.
         """
         read = _Read(self._pools, self._executor, query, self._most_snapshot_seconds)
         try:
-            yield BarSnapshot(query, await read.open(), read)
+            yield BarSnapshot(await read.open(), read)
         finally:
             await read.close()
 
@@ -152,21 +158,18 @@ class BarReader:
         ------
         SymbolNotFoundError
             The symbol is unknown.
+        AsOfTooEarlyError, AsOfAheadError, BarsDroppedError
+            The point in time cannot be answered.
         DatabaseUnavailableError, QueryTimeoutError
             The database cannot answer now.
         """
-        async with self._pools.query() as connection:
+        async with self._pools.query() as connection, _one_snapshot(connection):
+            await hold_partitions(connection, query)
             facts = await read_facts(connection, query)
             if not facts.resolved:
                 raise unknown_symbol(query.symbols[0])
-            if not is_derived(query, facts):
-                frame = await _copy_page(connection, query, facts, count)
-            else:
-                async with _one_snapshot(connection):
-                    await hold_partitions(connection, query)
-                    facts = await read_facts(connection, query)
-                    frame = await _derive_page(connection, query, facts, count)
-        return _to_page(query, facts, frame)
+            read = _derive_page if is_derived(facts.query, facts) else _copy_page
+            return _to_page(facts, await read(connection, facts, count))
 
 
 class _Read:
@@ -212,17 +215,17 @@ class _Read:
                 await hold_partitions(connection, self._query)
                 facts = await read_facts(connection, self._query)
                 self._opened.set_result(facts)
-                make = DerivedSteps if is_derived(self._query, facts) else ReadSteps
-                steps = make(self._query, facts, connection, await self._transform)
+                query = facts.query
+                make = DerivedSteps if is_derived(query, facts) else ReadSteps
+                steps = make(query, facts, connection, await self._transform)
                 reader = CopyReader(connection, self._executor, self._queue, deadline)
                 await reader.run(steps.all())
         finally:
             self._queue.end()
 
 
-async def _copy_page(
-    connection: Connection, query: BarQuery, facts: SnapshotFacts, count: int
-) -> BarFrame:
+async def _copy_page(connection: Connection, facts: SnapshotFacts, count: int) -> BarFrame:
+    query = facts.query
     frames = [BarFrame.empty(query.symbols)]
     for statement in bar_statements(query, facts.stored(query.timeframe), count):
         async with connection.cursor().copy(statement.text) as copy:
@@ -243,11 +246,9 @@ async def _one_snapshot(connection: Connection) -> AsyncIterator[None]:
             await connection.set_isolation_level(None)
 
 
-async def _derive_page(
-    connection: Connection, query: BarQuery, facts: SnapshotFacts, count: int
-) -> BarFrame:
-    frames = [BarFrame.empty(query.symbols)]
-    steps = DerivedSteps(query, facts, connection, _as_is, count).all()
+async def _derive_page(connection: Connection, facts: SnapshotFacts, count: int) -> BarFrame:
+    frames = [BarFrame.empty(facts.query.symbols)]
+    steps = DerivedSteps(facts.query, facts, connection, _as_is, count).all()
     # Bars are made from minutes where the steps go on: away from the event loop.
     while (step := await asyncio.to_thread(next, steps, None)) is not None:
         if isinstance(step, ReadyBlock):
@@ -260,13 +261,14 @@ async def _derive_page(
     return merged.take(np.arange(min(count, len(merged))))
 
 
-def _to_page(query: BarQuery, facts: SnapshotFacts, frame: BarFrame) -> BarPage:
+def _to_page(facts: SnapshotFacts, frame: BarFrame) -> BarPage:
     has_derived = bool((frame.flags & BarFlag.DERIVED).any())
     return BarPage(
         frame=frame,
         resolved=facts.resolved[0],
-        source=Timeframe.MINUTE_1 if has_derived else query.timeframe,
+        source=Timeframe.MINUTE_1 if has_derived else facts.query.timeframe,
         unadjusted=facts.adjustments.unadjusted,
+        seq=facts.seq,
     )
 
 

@@ -78,7 +78,7 @@ async def commit_many(
             raise ValueError("a bar of a feed that market_feed does not have")
         if len(around.meeting):
             stored = await _read_stored(connection, around.meeting, timeframe)
-            result, written = await _merge(connection, frame, timeframe, stored, around.ranks)
+            result, written = await _merge(connection, frame, timeframe, stored, around)
         else:
             result = CommitResult(accepted=len(frame))
             written = replace(frame, revision=np.zeros(len(frame), np.int32))
@@ -100,10 +100,10 @@ async def _merge(
     frame: BarFrame,
     timeframe: Timeframe,
     stored: BarFrame,
-    ranks: Mapping[int, int],
+    around: _Surroundings,
 ) -> tuple[CommitResult, BarFrame]:
     """Delete what is replaced; return the counts, and the bars that are still to be written."""
-    classes = classify(frame, stored, ranks)
+    classes = classify(frame, stored, around.ranks)
     result = CommitResult(
         accepted=int(classes.new.sum()),
         revised=int(classes.different.sum()),
@@ -111,7 +111,7 @@ async def _merge(
         outranked=int(classes.outranked.sum()),
     )
     if result.revised:
-        await _delete(connection, frame.take(classes.different), timeframe)
+        await _delete(connection, frame.take(classes.different), timeframe, around.write_id)
     is_written = classes.new | classes.different
     return result, replace(frame, revision=classes.revision).take(is_written).with_used_symbols()
 
@@ -158,9 +158,12 @@ async def _read_stored(connection: Connection, meeting: BarFrame, timeframe: Tim
     return await asyncio.to_thread(to_column_frame, row, meeting.symbols, {})
 
 
-async def _delete(connection: Connection, replaced: BarFrame, timeframe: Timeframe) -> None:
+async def _delete(
+    connection: Connection, replaced: BarFrame, timeframe: Timeframe, write_id: int
+) -> None:
     replaced = replaced.with_used_symbols()
     parameters = {
+        "write_id": write_id,
         **_bounds(replaced),
         "symbols": list(replaced.symbols),
         "symbol": text_array(replaced.symbols, replaced.row_symbol_index()),

@@ -24,6 +24,7 @@ from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.bar_rows import SQL_NAMES
 from marketdata.storage.bar_tables import bar_table
 from marketdata.storage.column_values import column_values
+from marketdata.storage.known_rows import keep_bars
 from marketdata.storage.rollup_marks import mark_rows
 
 _FROM_ARRAYS: Final = sql.SQL("""
@@ -66,7 +67,8 @@ classified AS MATERIALIZED (
                WHEN stored_feed.rank > batch_feed.rank THEN 'outranked'
                ELSE 'different'
            END AS class,
-           coalesce(stored.revision + 1, 0) AS revision
+           coalesce(stored.revision + 1, 0) AS revision,
+           {before}
       FROM batch
       JOIN market_feed AS batch_feed ON batch_feed.feed_id = batch.feed
       LEFT JOIN {table} AS stored
@@ -89,6 +91,7 @@ written AS (
         feed = excluded.feed, flags = excluded.flags, revision = excluded.revision,
         write_id = excluded.write_id
 ),
+kept AS ({keep}),
 latest AS (
     INSERT INTO bar_latest ({latest_columns})
     SELECT DISTINCT ON (symbol) {latest_values}
@@ -106,6 +109,23 @@ SELECT count(*) FILTER (WHERE class = 'new'),
 """)
 
 
+# What a bar of the batch meets goes along with it, so that it is kept without being read again.
+_KEPT: Final = (
+    *("open", "high", "low", "close", "volume", "vwap", "trade_count", "feed", "flags", "revision"),
+    "write_id",
+)
+_BEFORE: Final = sql.SQL(", ").join(
+    sql.SQL("stored.{} AS {}").format(sql.Identifier(name), sql.Identifier(f"before_{name}"))
+    for name in _KEPT
+)
+_REPLACED: Final = sql.SQL(
+    "(SELECT symbol, time, {} FROM changed WHERE class = 'different') AS replaced"
+).format(
+    sql.SQL(", ").join(
+        sql.SQL("{} AS {}").format(sql.Identifier(f"before_{name}"), sql.Identifier(name))
+        for name in _KEPT
+    )
+)
 _MARK_CHANGED: Final = sql.SQL(",\nmarked AS ({})").format(mark_rows(sql.SQL("changed")))
 _COLUMNS: Final = sql.SQL(", ").join(sql.Identifier(SQL_NAMES[column]) for column in BarColumn)
 _COPY_BARS: Final = sql.SQL("""
@@ -135,12 +155,16 @@ _READ_RANGES: Final = sql.SQL("""
            AND time >= asked.first_time AND time <= asked.last_time
            AND time >= %(first)s AND time <= %(last)s) AS stored
 """)
-# Their replacements are copied in afterwards.
+# Their replacements are copied in afterwards; as they were they go to bar_revision.
 _DELETE_REPLACED: Final = sql.SQL("""
-    DELETE FROM {table} AS stored
-     USING unnest(%(symbol)s, %(time)s) AS replaced (symbol, time)
-     WHERE stored.symbol = replaced.symbol COLLATE "C" AND stored.time = replaced.time
-       AND stored.symbol = ANY (%(symbols)s) AND stored.time >= %(first)s AND stored.time <= %(last)s
+    WITH replaced AS (
+        DELETE FROM {table} AS stored
+         USING unnest(%(symbol)s, %(time)s) AS replaced (symbol, time)
+         WHERE stored.symbol = replaced.symbol COLLATE "C" AND stored.time = replaced.time
+           AND stored.symbol = ANY (%(symbols)s)
+           AND stored.time >= %(first)s AND stored.time <= %(last)s
+        RETURNING stored.*)
+    {keep}
 """)
 _KEEP_LATEST: Final = sql.SQL("""
 WITH batch AS ({arrays}),
@@ -169,7 +193,8 @@ def read_ranges(timeframe: Timeframe) -> sql.Composed:
 
 def delete_replaced(timeframe: Timeframe) -> sql.Composed:
     """Compose the deletion of the bars that others will replace within the transaction."""
-    return _DELETE_REPLACED.format(table=bar_table(timeframe))
+    keep = keep_bars(timeframe, sql.SQL("replaced"), sql.Placeholder("write_id"))
+    return _DELETE_REPLACED.format(table=bar_table(timeframe), keep=keep)
 
 
 def keep_latest(timeframe: Timeframe) -> sql.Composed:
@@ -191,6 +216,8 @@ def classify_and_write(timeframe: Timeframe) -> sql.Composed:
         latest_values=_latest_values(timeframe, sql.SQL("min(time) OVER (PARTITION BY symbol)")),
         upsert_latest=_UPSERT_LATEST,
         mark=_MARK_CHANGED if timeframe is Timeframe.MINUTE_1 else sql.SQL(""),
+        before=_BEFORE,
+        keep=keep_bars(timeframe, _REPLACED, sql.SQL("(SELECT write_id FROM this)")),
     )
 
 

@@ -16,6 +16,7 @@ from marketdata.storage.change_log import (
     committed_seq,
     new_write_id,
 )
+from marketdata.storage.known_rows import keep_bars
 from marketdata.storage.pools import Connection, Pools
 from marketdata.storage.rollup_marks import mark_rows
 from marketdata.storage.stripes import lock_stripes
@@ -25,8 +26,8 @@ from marketdata.storage.symbols import resolve, unknown_symbol
 _DELETE: Final = sql.SQL("""
     WITH gone AS (
         DELETE FROM {table} WHERE symbol = %(symbol)s AND time >= %(start)s AND time < %(end)s
-        RETURNING symbol, time
-    ){mark}
+        RETURNING *
+    ), kept AS ({keep}){mark}
     SELECT count(*) FROM gone
 """)
 _MARK_GONE: Final = sql.SQL(", marked AS ({})").format(mark_rows(sql.SQL("gone")))
@@ -108,10 +109,12 @@ class BarDeleter:
                     for segment in found[symbol].segments
                 ]
                 await lock_stripes(connection, [s.ticker for s in segments], timeframe)
-                deleted = sum([await delete_segment(connection, s, timeframe) for s in segments])
+                write_id = await new_write_id(connection)
+                deleted = sum(
+                    [await delete_segment(connection, s, timeframe, write_id) for s in segments]
+                )
                 if deleted == 0:
                     return DeletionResult(0, 0)
-                write_id = await new_write_id(connection)
                 change = Change(
                     kind=ChangeKind.DELETED,
                     symbols=tuple(dict.fromkeys(s.ticker for s in segments)),
@@ -124,12 +127,16 @@ class BarDeleter:
             return DeletionResult(deleted, await committed_seq(connection, write_id))
 
 
-async def delete_segment(connection: Connection, segment: TickerSegment, timeframe: Timeframe) -> int:
-    """Delete the bars of a ticker in a range, keep `bar_latest`, mark roll-ups; count the bars.
+async def delete_segment(
+    connection: Connection, segment: TickerSegment, timeframe: Timeframe, write_id: int
+) -> int:
+    """Delete the bars of a ticker in a range, keep them as revisions, mark roll-ups; count the bars.
 
-    Within a transaction that holds the ticker's stripe and that notes the deletion in the log.
+    Within a transaction that holds the ticker's stripe and that notes the deletion in the log, under
+    `write_id`.
     """
     parameters = {
+        "write_id": write_id,
         "symbol": segment.ticker,
         "timeframe": timeframe.value,
         "start": from_unix_us(segment.range.start_us),
@@ -137,7 +144,8 @@ async def delete_segment(connection: Connection, segment: TickerSegment, timefra
     }
     table = bar_table(timeframe)
     mark = _MARK_GONE if timeframe is Timeframe.MINUTE_1 else sql.SQL("")
-    cursor = await connection.execute(_DELETE.format(table=table, mark=mark), parameters)
+    keep = keep_bars(timeframe, sql.SQL("gone"), sql.Placeholder("write_id"))
+    cursor = await connection.execute(_DELETE.format(table=table, keep=keep, mark=mark), parameters)
     (deleted,) = await cursor.fetchone() or (0,)
     if deleted:
         forgotten = await (await connection.execute(_FORGET_LATEST, parameters)).fetchone()

@@ -21,8 +21,9 @@ from marketdata.domain.symbol import ResolvedSymbol, TickerSegment
 from marketdata.domain.time_range import TimeRange, from_unix_us
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
 from marketdata.storage.bar_rows import SQL_NAMES
-from marketdata.storage.bar_tables import bar_table, rollup_table
+from marketdata.storage.bar_tables import rollup_table
 from marketdata.storage.column_values import column_values
+from marketdata.storage.known_rows import known_bars
 
 # The first window is short for latency; later ones are so long that what a statement costs vanishes.
 FIRST_WINDOW_BARS: Final = 2_048
@@ -37,7 +38,7 @@ _COPY: Final = sql.SQL(
     "COPY (SELECT {values} FROM ({query}) AS bar HAVING count(*) > 0) TO STDOUT (FORMAT binary)"
 )
 _SEGMENT: Final = sql.SQL("""
-    SELECT {columns} FROM {table}
+    SELECT {columns} FROM {table} AS stored
      WHERE symbol = {ticker} AND time >= {start} AND time < {end}{session}""")
 _LAST: Final = sql.SQL("SELECT * FROM ({query} ORDER BY time DESC LIMIT {limit}) AS last")
 _BEHIND: Final = sql.SQL("SELECT * FROM ({query}) AS answer WHERE time {behind} {time}")
@@ -45,7 +46,7 @@ _SHARED: Final = sql.SQL("""
     SELECT segment.symbol_index, bar.* FROM (VALUES {segments})
         AS segment (symbol_index, ticker, range_start, range_end)
      CROSS JOIN LATERAL (
-        SELECT {columns} FROM {table}
+        SELECT {columns} FROM {table} AS stored
          WHERE symbol = segment.ticker AND time >= segment.range_start
            AND time < segment.range_end AND time >= {start} AND time < {end}{session}
          ORDER BY time DESC LIMIT {limit}) AS bar
@@ -58,7 +59,7 @@ _SHARED_LAST: Final = sql.SQL("""
                row_number() OVER (PARTITION BY segment.symbol_index ORDER BY bar.time DESC) AS age
           FROM (VALUES {segments}) AS segment (symbol_index, ticker, range_start, range_end)
          CROSS JOIN LATERAL (
-            SELECT {columns} FROM {table}
+            SELECT {columns} FROM {table} AS stored
              WHERE symbol = segment.ticker AND time >= segment.range_start
                AND time < segment.range_end AND time >= {start} AND time < {end}{session}
              ORDER BY time DESC LIMIT {limit}) AS bar) AS answer
@@ -271,8 +272,10 @@ def _shared(query: BarQuery, group: Sequence[_Placed]) -> BarStatement:
     return BarStatement(_copy(query, text, many=True), symbols, many=True)
 
 
-def _table(query: BarQuery) -> sql.Identifier:
-    return rollup_table(query.timeframe) if query.rolled_up else bar_table(query.timeframe)
+def _table(query: BarQuery) -> sql.Composable:
+    if query.rolled_up:
+        return rollup_table(query.timeframe)
+    return known_bars(query.timeframe, query.known)
 
 
 def _copy(query: BarQuery, bars: sql.Composable, *, many: bool) -> sql.Composed:

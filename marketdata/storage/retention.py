@@ -32,6 +32,8 @@ _OLD: Final = """
      WHERE range_end <= now() - (SELECT keep FROM bar_storage WHERE which = %(which)s::bar_table)
      ORDER BY range_start
 """
+# What was dropped cannot be answered any more, as of when it was known.
+_DROPPED_BY: Final = "UPDATE bar_storage SET dropped_by = %s WHERE which = %s::bar_table"
 _PATIENCE: Final = "SET LOCAL lock_timeout = '50ms'"
 _DROP: Final = """
     SELECT (extract(epoch FROM range_start) * 1000000)::bigint,
@@ -271,7 +273,9 @@ async def _note(connection: Connection, dropped: DroppedPartition, reason: str) 
         end_us=dropped.range.end_us,
         reason=reason,
     )
-    await append_change(connection, await new_write_id(connection), change)
+    write_id = await new_write_id(connection)
+    await append_change(connection, write_id, change)
+    await connection.execute(_DROPPED_BY, [write_id, bar_table_label(dropped.timeframe)])
 
 
 def _log_dropped(dropped: DroppedPartition) -> None:

@@ -1,7 +1,7 @@
 """What a read must know of roll-ups: where they stand, and which of them no longer fit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
 
@@ -68,6 +68,10 @@ class RollUpFacts:
                 last_day = (segment.range.end_us - 1) // MICROSECONDS_PER_DAY
                 found.append(days[(days >= first_day) & (days <= last_day)])
         return np.unique(np.concatenate(found))
+
+    def all_stale(self, days: Mapping[str, Int64Array]) -> "RollUpFacts":
+        """Take none of the roll-ups that minutes of some days make, by ticker, to fit these."""
+        return replace(self, stale_days=days)
 
 
 NO_ROLLUPS: Final = RollUpFacts()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from marketdata.domain.adjustment import Adjustment
+from marketdata.domain.as_of import KnownWrites
 from marketdata.domain.bar_query import BarQuery
 from marketdata.domain.calendar import SessionCalendar
 from marketdata.domain.feed import FeedCatalog
@@ -17,6 +18,8 @@ from marketdata.storage.adjustments import Adjustments, read_adjustments
 from marketdata.storage.calendars import load_calendars
 from marketdata.storage.change_log import head
 from marketdata.storage.feeds import read_catalog
+from marketdata.storage.known_ranges import read_known_ranges
+from marketdata.storage.point_in_time import settle
 from marketdata.storage.pools import Connection
 from marketdata.storage.rollup_facts import NO_ROLLUPS, RollUpFacts, read_rollup_facts
 from marketdata.storage.symbols import resolve
@@ -40,6 +43,8 @@ class SnapshotFacts:
 
     Attributes
     ----------
+    query : BarQuery
+        What is asked; about a point in time, with the writes that were known then.
     seq : int
         Every change of the log up to it is in the answer, and none after.
     resolved : tuple of ResolvedSymbol
@@ -59,6 +64,7 @@ class SnapshotFacts:
         Which bars of the timeframe minutes were rolled up into; nothing where that is not asked.
     """
 
+    query: BarQuery
     seq: int
     resolved: tuple[ResolvedSymbol, ...]
     feeds: FeedCatalog
@@ -112,18 +118,60 @@ def _held_of(symbol: ResolvedSymbol, held: Mapping[str, TimeRange | None]) -> Re
 
 
 async def read_facts(connection: Connection, query: BarQuery) -> SnapshotFacts:
-    """Read the facts of a query in the snapshot of the caller's connection."""
-    timeframes = [query.timeframe] if query.stored_only else [query.timeframe, Timeframe.MINUTE_1]
+    """Read the facts of a query in the snapshot of the caller's connection.
+
+    Raises
+    ------
+    AsOfTooEarlyError, AsOfAheadError, BarsDroppedError
+        See `point_in_time.settle`.
+    """
+    if query.as_of is None:
+        facts = await _read_newest(connection, query)
+    else:
+        query = await settle(connection, query)
+        facts = await _read_known(connection, query)
+    return await _complete(connection, facts)
+
+
+async def _read_newest(connection: Connection, query: BarQuery) -> SnapshotFacts:
     async with connection.pipeline():
         seq, _ = await head(connection)
         found = await resolve(connection, query.symbols, query.timeframe)
         feeds = await read_catalog(connection)
-        stored_ranges = await _read_stored_ranges(connection, query.symbols, timeframes)
+        stored_ranges = await _read_stored_ranges(connection, query.symbols, _timeframes(query))
         rollups = NO_ROLLUPS
         if not query.stored_only and query.timeframe in ROLLED_UP:
             rollups = await read_rollup_facts(connection, query)
-    resolved = tuple(found.values())
-    facts = SnapshotFacts(seq, resolved, feeds, stored_ranges=stored_ranges, rollups=rollups)
+    return SnapshotFacts(
+        query, seq, tuple(found.values()), feeds, stored_ranges=stored_ranges, rollups=rollups
+    )
+
+
+async def _read_known(connection: Connection, query: BarQuery) -> SnapshotFacts:
+    """Read what a query about a point in time needs; `query` is settled."""
+    known = query.known
+    assert known is not None  # noqa: S101 -- settled
+    found = await resolve(connection, query.symbols, query.timeframe, known)
+    feeds = await read_catalog(connection)
+    tickers = sorted({s.ticker for one in found.values() for s in one.segments})
+    held = await read_known_ranges(connection, tickers, _timeframes(query))
+    query = replace(query, known=replace(known, revised=held.revised))
+    rollups = NO_ROLLUPS
+    if not query.stored_only and query.timeframe in ROLLED_UP:
+        # What stands there was made of the newest minutes. Where those are gone, nothing changed since.
+        rollups = (await read_rollup_facts(connection, query)).all_stale(held.days(Timeframe.MINUTE_1))
+    return SnapshotFacts(
+        query, known.seq, tuple(found.values()), feeds, stored_ranges=held.ranges, rollups=rollups
+    )
+
+
+def _timeframes(query: BarQuery) -> list[Timeframe]:
+    return [query.timeframe] if query.stored_only else [query.timeframe, Timeframe.MINUTE_1]
+
+
+async def _complete(connection: Connection, facts: SnapshotFacts) -> SnapshotFacts:
+    """Add calendars and adjustments, where the read needs some."""
+    query, resolved, rollups = facts.query, facts.resolved, facts.rollups
     has_sources = facts.have_minutes or bool(rollups.ranges)
     is_derived = has_sources and query.timeframe is not Timeframe.MINUTE_1
     if not is_derived and query.adjustment is Adjustment.RAW:
@@ -131,7 +179,8 @@ async def read_facts(connection: Connection, query: BarQuery) -> SnapshotFacts:
     by_name = await load_calendars(symbol.calendar for symbol in resolved)
     calendars = {symbol.symbol: by_name[symbol.calendar] for symbol in resolved}
     if is_derived and query.timeframe is Timeframe.DAY_1:
-        facts = replace(facts, minute_segments=await _read_minute_segments(connection, resolved))
+        segments = await _read_minute_segments(connection, resolved, query.known)
+        facts = replace(facts, minute_segments=segments)
     if query.adjustment is Adjustment.RAW:
         return replace(facts, calendars=calendars)
     adjustments = await read_adjustments(connection, query, resolved, calendars)
@@ -139,12 +188,12 @@ async def read_facts(connection: Connection, query: BarQuery) -> SnapshotFacts:
 
 
 async def _read_minute_segments(
-    connection: Connection, resolved: Sequence[ResolvedSymbol]
+    connection: Connection, resolved: Sequence[ResolvedSymbol], known: KnownWrites | None
 ) -> dict[str, ResolvedSymbol]:
     """Resolve renamed symbols again: days change tickers by their label, minutes at local midnight."""
     always = TimeRange(Timeframe.DAY_1.earliest_us, Timeframe.DAY_1.latest_us)
     renamed = [one.symbol for one in resolved if any(s.range != always for s in one.segments)]
-    return await resolve(connection, renamed, Timeframe.MINUTE_1) if renamed else {}
+    return await resolve(connection, renamed, Timeframe.MINUTE_1, known) if renamed else {}
 
 
 async def _read_stored_ranges(

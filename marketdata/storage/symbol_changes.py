@@ -5,12 +5,14 @@ from dataclasses import replace
 from datetime import date
 from typing import Any, Final
 
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from marketdata.domain.symbol import NewSymbol, Symbol, SymbolUpdate
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import RenameRefusedError, SymbolAlreadyExistsError
 from marketdata.storage.change_log import Change, ChangeKind, append_change, new_write_id
+from marketdata.storage.known_rows import keep_rows
 from marketdata.storage.pools import Connection
 from marketdata.storage.rollup_marks import mark_calendar_changed, mark_renamed
 from marketdata.storage.stripes import lock_stripes
@@ -21,9 +23,9 @@ from marketdata.storage.symbol_rows import lock_symbol, read_symbol_by_id
 _LOCK_TICKER: Final = "SELECT pg_advisory_xact_lock(hashtext('market_symbol'), hashtext(%s))"
 _INSERT: Final = """
     INSERT INTO market_symbol (symbol, name, venue, asset_class, currency, calendar, time_zone,
-                               tick_size, status, ipo_date, provider_symbols)
+                               tick_size, status, ipo_date, provider_symbols, write_id)
     VALUES (%(symbol)s, %(name)s, %(venue)s, %(asset_class)s, %(currency)s, %(calendar)s,
-            %(time_zone)s, %(tick_size)s, %(status)s, %(ipo_date)s, %(provider_symbols)s)
+            %(time_zone)s, %(tick_size)s, %(status)s, %(ipo_date)s, %(provider_symbols)s, %(write_id)s)
     RETURNING symbol_id
 """
 # By the primary key.
@@ -32,19 +34,22 @@ _UPDATE: Final = """
        SET symbol = %(symbol)s, name = %(name)s, venue = %(venue)s, asset_class = %(asset_class)s,
            currency = %(currency)s, calendar = %(calendar)s, time_zone = %(time_zone)s,
            tick_size = %(tick_size)s, status = %(status)s, ipo_date = %(ipo_date)s,
-           provider_symbols = %(provider_symbols)s
+           provider_symbols = %(provider_symbols)s, write_id = %(write_id)s
      WHERE symbol_id = %(symbol_id)s
 """
 _OPEN_VALIDITY: Final = """
-    INSERT INTO symbol_validity (symbol_id, symbol, valid_from)
-    VALUES (%(symbol_id)s, %(symbol)s, %(valid_from)s)
+    INSERT INTO symbol_validity (symbol_id, symbol, valid_from, write_id)
+    VALUES (%(symbol_id)s, %(symbol)s, %(valid_from)s, %(write_id)s)
 """
 # By symbol_validity_symbol_id.
-_CLOSE_VALIDITY: Final = """
-    UPDATE symbol_validity SET valid_to = %(date)s
-     WHERE symbol_id = %(symbol_id)s AND symbol = %(symbol)s
-       AND (valid_to IS NULL OR valid_to > %(date)s)
-"""
+_STILL_VALID: Final = sql.SQL(
+    "symbol_id = %(symbol_id)s AND symbol = %(symbol)s AND (valid_to IS NULL OR valid_to > %(date)s)"
+)
+_KEEP_VALIDITY: Final = keep_rows("symbol_validity", _STILL_VALID)
+_CLOSE_VALIDITY: Final = sql.SQL(
+    "UPDATE symbol_validity SET valid_to = %(date)s, write_id = %(superseded_by)s WHERE {}"
+).format(_STILL_VALID)
+_KEEP_SYMBOL: Final = keep_rows("market_symbol", sql.SQL("symbol_id = %(symbol_id)s"))
 # The newest bar under a ticker tells whether there is any from a date on. By bar_latest's primary key.
 _BARS_FROM: Final = """
     SELECT timeframe FROM bar_latest
@@ -72,11 +77,12 @@ async def create_symbol(connection: Connection, new: NewSymbol) -> Symbol:
         The ticker names another one at some time from `valid_from` on; see `explain_taken`.
     """
     await connection.execute(_LOCK_TICKER, [new.symbol])
-    cursor = await connection.execute(_INSERT, _parameters(new))
+    write_id = await new_write_id(connection)
+    cursor = await connection.execute(_INSERT, _parameters(new, write_id))
     row = await cursor.fetchone()
     assert row is not None  # noqa: S101 -- RETURNING of one inserted row
-    await _open_validity(connection, row[0], new.symbol, new.valid_from)
-    await _append(connection, new.symbol)
+    await _open_validity(connection, row[0], new.symbol, new.valid_from, write_id)
+    await _append(connection, write_id, new.symbol)
     return await read_symbol_by_id(connection, row[0])
 
 
@@ -92,19 +98,22 @@ async def update_symbol(connection: Connection, symbol: str, update: SymbolUpdat
     """
     stored = await lock_symbol(connection, symbol)
     changed = replace(stored, **update.values)
+    write_id = await new_write_id(connection)
     if changed.symbol != stored.symbol:
         assert update.effective_date is not None  # noqa: S101 -- what a rename is
-        await _rename(connection, stored, changed, update.effective_date)
+        await _rename(connection, stored, changed, update.effective_date, write_id)
     elif update.effective_date not in (None, stored.valid_from):
         since = f"since {stored.valid_from}" if stored.valid_from else "without a beginning"
         raise _refused(stored, f"is called {stored.symbol} already, {since}; nothing to rename")
     elif changed == stored:
         return stored
-    parameters = {**_parameters(changed), "symbol_id": stored.symbol_id}
+    kept = {"symbol_id": stored.symbol_id, "superseded_by": write_id}
+    await connection.execute(_KEEP_SYMBOL, kept)
+    parameters = {**_parameters(changed, write_id), "symbol_id": stored.symbol_id}
     await connection.execute(_UPDATE, parameters)
     if (changed.calendar, changed.time_zone) != (stored.calendar, stored.time_zone):
         await mark_calendar_changed(connection, stored.symbol_id)
-    await _append(connection, *dict.fromkeys([stored.symbol, changed.symbol]))
+    await _append(connection, write_id, *dict.fromkeys([stored.symbol, changed.symbol]))
     return await read_symbol_by_id(connection, stored.symbol_id)
 
 
@@ -130,7 +139,9 @@ async def explain_taken(
     return SymbolAlreadyExistsError(message, metadata={"symbol": symbol})
 
 
-async def _rename(connection: Connection, stored: Symbol, changed: Symbol, since: date) -> None:
+async def _rename(
+    connection: Connection, stored: Symbol, changed: Symbol, since: date, write_id: int
+) -> None:
     if stored.valid_from is not None and since <= stored.valid_from:
         raise _refused(
             stored, f"is called {stored.symbol} from {stored.valid_from} on; rename it after that"
@@ -139,10 +150,16 @@ async def _rename(connection: Connection, stored: Symbol, changed: Symbol, since
     for timeframe in (t for t in Timeframe if t.is_stored):
         await lock_stripes(connection, (stored.symbol, changed.symbol), timeframe)
     await _refuse_bars_from(connection, stored, changed, since)
-    closed = {"symbol_id": stored.symbol_id, "symbol": stored.symbol, "date": since}
+    closed = {
+        "symbol_id": stored.symbol_id,
+        "symbol": stored.symbol,
+        "date": since,
+        "superseded_by": write_id,
+    }
+    await connection.execute(_KEEP_VALIDITY, closed)
     await connection.execute(_CLOSE_VALIDITY, closed)
     await mark_renamed(connection, stored.symbol, since)
-    await _open_validity(connection, stored.symbol_id, changed.symbol, since)
+    await _open_validity(connection, stored.symbol_id, changed.symbol, since, write_id)
 
 
 async def _refuse_bars_from(
@@ -165,19 +182,24 @@ def _refused(stored: Symbol, problem: str) -> RenameRefusedError:
 
 
 async def _open_validity(
-    connection: Connection, symbol_id: int, symbol: str, since: date | None
+    connection: Connection, symbol_id: int, symbol: str, since: date | None, write_id: int
 ) -> None:
-    opened = {"symbol_id": symbol_id, "symbol": symbol, "valid_from": since}
+    opened = {
+        "symbol_id": symbol_id,
+        "symbol": symbol,
+        "valid_from": since,
+        "write_id": write_id,
+    }
     await connection.execute(_OPEN_VALIDITY, opened)
 
 
-async def _append(connection: Connection, *symbols: str) -> None:
-    change = Change(kind=ChangeKind.SYMBOL, symbols=symbols)
-    await append_change(connection, await new_write_id(connection), change)
+async def _append(connection: Connection, write_id: int, *symbols: str) -> None:
+    await append_change(connection, write_id, Change(kind=ChangeKind.SYMBOL, symbols=symbols))
 
 
-def _parameters(new: NewSymbol) -> Mapping[str, Any]:
+def _parameters(new: NewSymbol, write_id: int) -> Mapping[str, Any]:
     return {
+        "write_id": write_id,
         "symbol": new.symbol,
         "name": new.name,
         "venue": new.venue,

@@ -13,6 +13,7 @@ from marketdata.errors import SymbolHasBarsError, WriteConflictError
 from marketdata.storage.bar_tables import bar_table
 from marketdata.storage.change_log import Change, ChangeKind, append_change, new_write_id
 from marketdata.storage.deletion import delete_segment
+from marketdata.storage.known_rows import keep_rows
 from marketdata.storage.pools import Connection, Pools
 from marketdata.storage.rollup_marks import forget_rollups, has_rollups
 from marketdata.storage.stripes import lock_stripes
@@ -31,6 +32,10 @@ _HAS_BARS: Final = sql.SQL("""
 """)
 # By the primary key; validity and corporate actions go with it.
 _DELETE: Final = "DELETE FROM market_symbol WHERE symbol_id = %s"
+_KEEP: Final = [
+    keep_rows(table, sql.SQL("symbol_id = %(symbol_id)s"))
+    for table in ("market_symbol", "symbol_validity", "market_corporate_action")
+]
 
 _Stored = Sequence[tuple[Timeframe, TickerSegment]]
 
@@ -89,12 +94,16 @@ class SymbolDeleter:
             if (stored or rolled_up) and not force:
                 # Where minutes are stored it is enough to name them, and not what they made.
                 raise _refused(symbol, stored or rolled_up)
-            deleted = sum([await delete_segment(connection, s, t) for t, s in stored])
+            write_id = await new_write_id(connection)
+            deleted = sum([await delete_segment(connection, s, t, write_id) for t, s in stored])
             for timeframe, segment in rolled_up:
                 await forget_rollups(connection, segment, timeframe)
+            for keep in _KEEP:
+                what = {"symbol_id": identity.symbol_id, "superseded_by": write_id}
+                await connection.execute(keep, what)
             await connection.execute(_DELETE, [identity.symbol_id])
             tickers = [segment.ticker for segment in segments[Timeframe.DAY_1]]
-            await _append(connection, symbol, tickers, stored)
+            await _append(connection, write_id, symbol, tickers, stored)
         return deleted
 
 
@@ -133,7 +142,9 @@ def _refused(symbol: str, stored: _Stored) -> SymbolHasBarsError:
     )
 
 
-async def _append(connection: Connection, symbol: str, tickers: Sequence[str], stored: _Stored) -> None:
+async def _append(
+    connection: Connection, write_id: int, symbol: str, tickers: Sequence[str], stored: _Stored
+) -> None:
     reason = f"DeleteSymbol of {symbol}"
     deleted = [
         Change(
@@ -147,4 +158,4 @@ async def _append(connection: Connection, symbol: str, tickers: Sequence[str], s
         for timeframe, segment in stored
     ]
     gone = Change(kind=ChangeKind.SYMBOL, symbols=tuple(dict.fromkeys(tickers)), reason=reason)
-    await append_change(connection, await new_write_id(connection), *deleted, gone)
+    await append_change(connection, write_id, *deleted, gone)

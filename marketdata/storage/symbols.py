@@ -10,6 +10,7 @@ from typing import Any, Final
 from psycopg import errors as pg
 from psycopg import sql
 
+from marketdata.domain.as_of import KnownWrites
 from marketdata.domain.symbol import (
     NewSymbol,
     ResolvedSymbol,
@@ -30,6 +31,7 @@ from marketdata.domain.symbol_query import (
 )
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
+from marketdata.storage.known_rows import known_rows
 from marketdata.storage.pools import Connection, Pools
 from marketdata.storage.symbol_changes import create_symbol, explain_taken, update_symbol
 from marketdata.storage.symbol_rows import (
@@ -46,22 +48,22 @@ __all__ = ["SymbolStore", "resolve", "unknown_symbol"]
 
 # A ticker names the identity that holds it now, else the one that held it last: FB finds META, and
 # once FB is reused, the new holder. By symbol_validity_symbol, then symbol_validity_symbol_id.
-_RESOLVE: Final = """
+_RESOLVE: Final = sql.SQL("""
     SELECT asked.ord, asked.symbol, identity.symbol_id, identity.currency,
            identity.calendar, validity.symbol,
            extract(epoch FROM validity.valid_from::timestamp AT TIME ZONE zone.name)::bigint,
            extract(epoch FROM validity.valid_to::timestamp AT TIME ZONE zone.name)::bigint
       FROM unnest(%(symbols)s::text[]) WITH ORDINALITY AS asked (symbol, ord)
       CROSS JOIN LATERAL (
-          SELECT symbol_id FROM symbol_validity AS holder
+          SELECT symbol_id FROM {validities} AS holder
            WHERE holder.symbol = asked.symbol COLLATE "C"
            ORDER BY holder.valid_to DESC NULLS FIRST LIMIT 1) AS held
-      JOIN market_symbol AS identity USING (symbol_id)
-      JOIN symbol_validity AS validity USING (symbol_id)
+      JOIN {identities} AS identity USING (symbol_id)
+      JOIN {validities} AS validity USING (symbol_id)
       CROSS JOIN LATERAL (
           SELECT CASE WHEN %(daily)s THEN 'UTC' ELSE identity.time_zone END AS name) AS zone
      ORDER BY asked.ord, validity.valid_from NULLS FIRST
-"""
+""")
 # By market_symbol_symbol or market_symbol_name, whose second column makes each place unique.
 _LIST: Final = sql.SQL("""
     SELECT {columns} FROM market_symbol AS identity {validity}
@@ -197,7 +199,10 @@ class SymbolStore:
 
 
 async def resolve(
-    connection: Connection, symbols: Sequence[str], timeframe: Timeframe
+    connection: Connection,
+    symbols: Sequence[str],
+    timeframe: Timeframe,
+    known: KnownWrites | None = None,
 ) -> dict[str, ResolvedSymbol]:
     """Turn tickers into where their bars stand, on a connection of the caller's.
 
@@ -208,6 +213,8 @@ async def resolve(
     timeframe : Timeframe
         A ticker changes hands at midnight of a session date: UTC for daily bars, whose time is a
         label, else local to the symbol.
+    known : KnownWrites or None
+        What was known then; None for now.
 
     Returns
     -------
@@ -215,7 +222,10 @@ async def resolve(
         By ticker, in the order asked; unknown ones are left out.
     """
     parameters = {"symbols": list(symbols), "daily": timeframe is Timeframe.DAY_1}
-    cursor = await connection.execute(_RESOLVE, parameters)
+    statement = _RESOLVE.format(
+        identities=known_rows("market_symbol", known), validities=known_rows("symbol_validity", known)
+    )
+    cursor = await connection.execute(statement, parameters)
     rows = await cursor.fetchall()
     return {
         symbol: ResolvedSymbol(

@@ -30,6 +30,9 @@ ERROR_TABLE: Final[dict[type[tree.ServiceError], grpc.StatusCode]] = {
     tree.SymbolAlreadyExistsError: grpc.StatusCode.ALREADY_EXISTS,
     tree.SymbolHasBarsError: grpc.StatusCode.FAILED_PRECONDITION,
     tree.RenameRefusedError: grpc.StatusCode.FAILED_PRECONDITION,
+    tree.AsOfAheadError: grpc.StatusCode.FAILED_PRECONDITION,
+    tree.AsOfTooEarlyError: grpc.StatusCode.OUT_OF_RANGE,
+    tree.BarsDroppedError: grpc.StatusCode.OUT_OF_RANGE,
     tree.ResourceExhaustedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     tree.StreamStalledError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     tree.StorageFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -49,6 +52,7 @@ _NEEDS_REASON: Final = frozenset(
         grpc.StatusCode.NOT_FOUND,
         grpc.StatusCode.ALREADY_EXISTS,
         grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.OUT_OF_RANGE,
     }
 )
 _BY_REASON: Final = {error.reason: error for error in ERROR_TABLE}
