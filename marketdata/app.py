@@ -42,6 +42,7 @@ from marketdata.storage.maintenance import Maintenance, Upkeep, maintained
 from marketdata.storage.modes import DatabaseFacts, probe
 from marketdata.storage.partitions import Partitions
 from marketdata.storage.pools import PoolLimits, Pools
+from marketdata.storage.revisions import RevisionReader
 from marketdata.storage.statistics import StatisticsReader
 from marketdata.storage.symbol_deletion import SymbolDeleter
 from marketdata.storage.symbols import SymbolStore
@@ -68,6 +69,7 @@ class Stores:
     reader: BarReader
     latest: LatestBarReader
     coverage: CoverageReader
+    revisions: RevisionReader
     statistics: StatisticsReader
     deleter: BarDeleter
     intake: BarIntake
@@ -117,7 +119,8 @@ def build_stores(address: AddressOf, settings: Settings) -> Stores:
         actions=ActionStore(pools),
         reader=reader,
         latest=LatestBarReader(pools, reader),
-        coverage=CoverageReader(pools, reader),
+        coverage=CoverageReader(reader),
+        revisions=RevisionReader(pools),
         statistics=StatisticsReader(pools),
         deleter=BarDeleter(pools),
         intake=BarIntake(pools, BarWriter(pools, Partitions(pools))),
@@ -218,6 +221,7 @@ class _Frontend:
                 stores.reader,
                 stores.latest,
                 stores.coverage,
+                stores.revisions,
                 stores.statistics,
                 stores.intake,
                 stores.deleter,

@@ -14,6 +14,7 @@ from marketdata.cli.output import ERR
 from marketdata.cli.rows import RowForm, RowWriter, iso_times, piped
 from marketdata.cli.texts import named
 from marketdata.client import AppliedRead, Bars, RetryPolicy
+from marketdata.client.times import AsOfPoint
 from marketdata.domain.adjustment import Adjustment
 from marketdata.domain.bars import MISSING_TRADE_COUNT, BarFlag, BarFrame, Float64Array
 from marketdata.domain.calendar import SessionHours
@@ -44,6 +45,8 @@ class BarsAsked:
         What is taken out of the prices.
     session : SessionHours
         Which part of the trading day.
+    as_of : int, datetime or None
+        When it was known; None: now.
     address : str or None
         ``host:port`` of the service; None: as the settings have it.
     """
@@ -55,6 +58,7 @@ class BarsAsked:
     last: int | None
     adjustment: Adjustment
     session: SessionHours
+    as_of: AsOfPoint | None
     address: str | None
 
 
@@ -120,6 +124,7 @@ async def _read(asked: BarsAsked) -> Bars:
             adjustment=asked.adjustment,
             session=asked.session,
             limit=asked.last,
+            as_of=asked.as_of,
         )
 
 
@@ -135,6 +140,7 @@ async def _write(asked: BarsAsked, form: RowForm) -> None:
             adjustment=asked.adjustment,
             session=asked.session,
             limit=asked.last,
+            as_of=asked.as_of,
         ) as stream,
     ):
         frame = await anext(stream, None)

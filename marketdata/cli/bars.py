@@ -11,6 +11,7 @@ from marketdata.cli.options import (
     Address,
     AsCsv,
     AsJson,
+    AsOfOption,
     End,
     Start,
     Symbols,
@@ -55,6 +56,7 @@ def bars(
         SessionHours,
         typer.Option(help="Which part of the trading day; extended is pre-market and after hours"),
     ] = SessionHours.REGULAR,
+    as_of: AsOfOption = None,
     plot: Annotated[
         bool, typer.Option("--plot", help="Draw the bars of one symbol, and the volume below them")
     ] = False,
@@ -73,12 +75,19 @@ def bars(
 
     Example: marketdata bars AAPL --start 2005-02-20 --end 2005-03-10
 
+    --as-of shows bars, corporate actions and tickers as the service knew them at a seq of its change
+    log or at a time; marketdata revisions shows how bars changed.
+
     Example: marketdata bars AAPL --plot --adjustment split
+
+    Example: marketdata bars AAPL --as-of 2024-01-02T14:30:00
 
     Example: marketdata bars AAPL IBM -t 1d --csv | head
     """
     refuse_several({"--plot": plot, "--json": as_json, "--csv": as_csv})
-    asked = BarsAsked(symbols, timeframe, utc(start), utc(end), last, adjustment, session, address)
+    asked = BarsAsked(
+        symbols, timeframe, utc(start), utc(end), last, adjustment, session, as_of, address
+    )
     form = RowForm.chosen(as_json=as_json, as_csv=as_csv)
     if form is not None:
         write_bars(asked, form)

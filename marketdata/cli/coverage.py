@@ -15,6 +15,7 @@ from marketdata.cli.options import (
     Address,
     AsCsv,
     AsJson,
+    AsOfOption,
     End,
     Start,
     TimeframeOption,
@@ -24,6 +25,7 @@ from marketdata.cli.options import (
 from marketdata.cli.output import ERR, OUT, print_table
 from marketdata.cli.rows import RowForm, RowWriter, iso_times, piped
 from marketdata.client import Coverage, CoverageGap
+from marketdata.client.times import AsOfPoint
 from marketdata.domain.coverage import SessionCounts
 from marketdata.domain.timeframe import Timeframe
 
@@ -55,6 +57,7 @@ def coverage(
     rows: Annotated[
         CoverageRows, typer.Option("--rows", help="What --json and --csv write a line of")
     ] = CoverageRows.SESSIONS,
+    as_of: AsOfOption = None,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
     address: Address = None,
@@ -74,7 +77,7 @@ def coverage(
     Example: marketdata coverage AAPL -t 1m --csv --rows gaps > gaps.csv
     """
     refuse_several({"--json": as_json, "--csv": as_csv})
-    found = asyncio.run(_read(address, symbol, timeframe, utc(start), utc(end)))
+    found = asyncio.run(_read(address, symbol, timeframe, utc(start), utc(end), as_of))
     form = RowForm.chosen(as_json=as_json, as_csv=as_csv)
     if form is not None:
         _write(found, form, rows, symbol, timeframe)
@@ -93,9 +96,12 @@ async def _read(
     timeframe: Timeframe,
     start: datetime | None,
     end: datetime | None,
+    as_of: AsOfPoint | None,
 ) -> Coverage:
     async with connected(address) as client:
-        return await client.get_bar_coverage(symbol, timeframe, start, end, include_sessions=True)
+        return await client.get_bar_coverage(
+            symbol, timeframe, start, end, include_sessions=True, as_of=as_of
+        )
 
 
 def _write(

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
+from marketdata.client.times import AsOfPoint
 from marketdata.config import load_settings
 from marketdata.domain.timeframe import Timeframe
 
@@ -36,6 +37,36 @@ End = Annotated[
         metavar="TIME",
         formats=DATE_FORMATS,
         help="Last time, UTC, exclusive (default: behind the last)",
+    ),
+]
+
+
+def as_of_point(text: str) -> AsOfPoint:
+    """Read a seq, or a time in ISO 8601; without a zone it is UTC.
+
+    Raises
+    ------
+    typer.BadParameter
+        It is neither.
+    """
+    if text.isdecimal():
+        return int(text)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is neither a seq, such as 17, nor a time, such as 2024-01-02T14:30:00"
+        ) from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+AsOfOption = Annotated[
+    AsOfPoint | None,
+    typer.Option(
+        "--as-of",
+        parser=as_of_point,
+        metavar="SEQ|TIME",
+        help="What the service knew then: a seq, as it reports them, or a time, UTC (default: now)",
     ),
 ]
 AsJson = Annotated[

@@ -53,7 +53,8 @@ class AppliedRead:
     read_time : datetime
         When the first snapshot was taken, UTC.
     snapshot_seq : int
-        Position in the change log of the first snapshot: every change up to it is in the answer.
+        Position in the change log of the first snapshot: every change up to it is in the answer. Of a
+        point in time that was asked about, what that stands for.
     snapshots : int
         From how many snapshots the answer was read: 1, and one more for every interruption behind
         which the log had moved on. Bars of later ones can hold changes after `snapshot_seq`.
@@ -139,6 +140,8 @@ class BarPage:
         Actions that could not be applied.
     read_time : datetime
         When it was read, UTC.
+    as_of_seq : int
+        Position in the change log: every change up to it is in the answer, and none after.
     """
 
     bars: tuple[Bar, ...]
@@ -148,6 +151,35 @@ class BarPage:
     source_timeframe: Timeframe
     unadjusted_actions: tuple[UnadjustedAction, ...]
     read_time: datetime
+    as_of_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class BarVersion:
+    """What a bar said, and from when until when.
+
+    Attributes
+    ----------
+    bar : Bar
+        The bar, raw.
+    seq : int
+        Of the write that stored it; 0 where that is not kept any more.
+    known_time : datetime or None
+        When that was committed, UTC.
+    superseded_seq : int
+        Of the write that replaced or deleted it; 0 where it stands.
+    superseded_time : datetime or None
+        When that was committed, UTC.
+    is_deleted : bool
+        Whether that write deleted it.
+    """
+
+    bar: Bar
+    seq: int
+    known_time: datetime | None
+    superseded_seq: int
+    superseded_time: datetime | None
+    is_deleted: bool
 
 
 @dataclass(frozen=True, slots=True)

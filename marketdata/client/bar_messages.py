@@ -12,6 +12,7 @@ from marketdata.client.answers import (
     Bar,
     BarPage,
     BarsCreated,
+    BarVersion,
     CoverageGap,
     LatestBar,
     TimeframeStatistics,
@@ -23,7 +24,7 @@ from marketdata.client.enums import (
     GAP_REASON_FROM_PROTO,
     known,
 )
-from marketdata.client.times import Moment, decode_moment, encode_moment
+from marketdata.client.times import AsOfPoint, Moment, decode_moment, encode_as_of, encode_moment
 from marketdata.domain.adjustment import Adjustment
 from marketdata.domain.bar_order import BarOrder
 from marketdata.domain.bars import BarColumn
@@ -57,6 +58,7 @@ class BarsAsked:
     adjustment: Adjustment
     session: SessionHours
     order: BarOrder
+    as_of: AsOfPoint | None
 
     @classmethod
     def parse(
@@ -67,6 +69,7 @@ class BarsAsked:
         adjustment: Adjustment | str,
         session: SessionHours | str,
         order: BarOrder | str,
+        as_of: AsOfPoint | None,
     ) -> "BarsAsked":
         """Read the arguments of a call."""
         return cls(
@@ -76,6 +79,7 @@ class BarsAsked:
             adjustment=Adjustment(adjustment),
             session=SessionHours(session),
             order=BarOrder(order),
+            as_of=as_of,
         )
 
 
@@ -111,6 +115,7 @@ def stream_bars_request(
         adjustment=ADJUSTMENT_TO_PROTO[asked.adjustment],
         columns=[] if len(wanted) == len(COLUMN_TO_PROTO) else wanted,
         session=SESSION_TO_PROTO[asked.session],
+        as_of=encode_as_of(asked.as_of),
     )
 
 
@@ -126,6 +131,7 @@ def list_bars_request(
         order=BAR_ORDER_TO_PROTO[asked.order],
         adjustment=ADJUSTMENT_TO_PROTO[asked.adjustment],
         session=SESSION_TO_PROTO[asked.session],
+        as_of=encode_as_of(asked.as_of),
         page_size=page_size,
         page_token=page_token,
     )
@@ -164,6 +170,7 @@ def from_page(response: bars_service_pb2.ListBarsResponse) -> BarPage:
         source_timeframe=_timeframe(response.source_timeframe),
         unadjusted_actions=_unadjusted(response.unadjusted_actions),
         read_time=decode_moment(response.read_time),
+        as_of_seq=response.as_of_seq,
     )
 
 
@@ -186,6 +193,20 @@ def from_bar(bar: bar_pb2.Bar) -> Bar:
         is_final=bar.is_final,
         revision=bar.revision,
         is_derived=bar.derived,
+    )
+
+
+def from_version(version: bars_service_pb2.BarVersion) -> BarVersion:
+    """Turn the message of a version into it."""
+    return BarVersion(
+        bar=from_bar(version.bar),
+        seq=version.seq,
+        known_time=decode_moment(version.known_time) if version.HasField("known_time") else None,
+        superseded_seq=version.superseded_seq,
+        superseded_time=(
+            decode_moment(version.superseded_time) if version.HasField("superseded_time") else None
+        ),
+        is_deleted=version.deleted,
     )
 
 

@@ -31,7 +31,7 @@ from marketdata.client.bars import Bars
 from marketdata.client.caller import Caller
 from marketdata.client.collecting import joined
 from marketdata.client.retry import Attempts
-from marketdata.client.times import Moment, decode_moment, encode_moment
+from marketdata.client.times import AsOfPoint, Moment, decode_moment, encode_as_of, encode_moment
 from marketdata.domain.adjustment import Adjustment
 from marketdata.domain.bar_order import BarOrder
 from marketdata.domain.bars import ALL_COLUMNS, BarColumn
@@ -60,6 +60,7 @@ class BarReads(Caller):
         limit: int | None = None,
         columns: Iterable[BarColumn | str] = ALL_COLUMNS,
         order: BarOrder | str = BarOrder.SYMBOL_TIME,
+        as_of: AsOfPoint | None = None,
         timeout_seconds: float | None = None,
     ) -> Bars:
         """Read bars as columns, all at once.
@@ -85,6 +86,9 @@ class BarReads(Caller):
         order : BarOrder or str
             ``symbol_time`` (symbols as given, times ascending within each), ``time_symbol``, and both
             with ``_descending`` behind it.
+        as_of : int, datetime or date, optional
+            A seq or moment whose knowledge is asked for: the bars, corporate actions and tickers that
+            the service had committed by then. Default: now.
         timeout_seconds : float, optional
             Deadline of the whole. Default: the client's.
 
@@ -99,12 +103,14 @@ class BarReads(Caller):
             None of the symbols is known.
         InvalidRequestError
             The service refuses the request: with every violation.
+        AsOfTooEarlyError, AsOfAheadError, BarsDroppedError
+            The point in time cannot be answered; the message says what can.
         ServiceUnavailableError
             The service could not be reached, and not again either.
         ValueError
             A label that is none, or a datetime without a time zone.
         """
-        asked = BarsAsked.parse(timeframe, start, end, adjustment, session, order)
+        asked = BarsAsked.parse(timeframe, start, end, adjustment, session, order, as_of)
         attempts = self._attempts(self._seconds(timeout_seconds))
         wanted = ordered_columns(columns)
         tickers = (symbols,) if isinstance(symbols, str) else tuple(symbols)
@@ -132,13 +138,14 @@ class BarReads(Caller):
         limit: int | None = None,
         columns: Iterable[BarColumn | str] = ALL_COLUMNS,
         order: BarOrder | str = BarOrder.SYMBOL_TIME,
+        as_of: AsOfPoint | None = None,
         timeout_seconds: float | None = None,
     ) -> BarStream:
         """Read bars as columns, a frame at a time, in bounded memory.
 
         Parameters
         ----------
-        symbols, timeframe, start, end, adjustment, session, limit, columns, order
+        symbols, timeframe, start, end, adjustment, session, limit, columns, order, as_of
             As `bars`.
         timeout_seconds : float, optional
             Deadline of the whole, the caller's own work between frames included. Default: none, but an
@@ -157,7 +164,7 @@ class BarReads(Caller):
             A label that is none, or a datetime without a time zone. The errors of `bars` are raised
             while the stream is read.
         """
-        asked = BarsAsked.parse(timeframe, start, end, adjustment, session, order)
+        asked = BarsAsked.parse(timeframe, start, end, adjustment, session, order, as_of)
         tickers = (symbols,) if isinstance(symbols, str) else tuple(symbols)
         attempts = self._attempts(timeout_seconds)
         return self._stream(tickers, asked, ordered_columns(columns), limit, attempts, copy=True)
@@ -167,6 +174,7 @@ class BarReads(Caller):
         symbol: str,
         timeframe: Timeframe | str | None = None,
         *,
+        as_of: AsOfPoint | None = None,
         timeout_seconds: float | None = None,
     ) -> Bar:
         """Get the newest final bar of a symbol, raw.
@@ -175,13 +183,15 @@ class BarReads(Caller):
         ----------
         timeframe : Timeframe or str, optional
             Default: the finest that is stored of the symbol; the bar says which that is.
+        as_of : int, datetime or date, optional
+            As `bars`.
 
         Raises
         ------
         SymbolNotFoundError, BarNotFoundError
             The ticker never named anything; the symbol has no such bar.
         """
-        request = messages.GetLatestBarRequest(symbol=symbol)
+        request = messages.GetLatestBarRequest(symbol=symbol, as_of=encode_as_of(as_of))
         if timeframe is not None:
             request.timeframe = TIMEFRAME_TO_PROTO[Timeframe(timeframe)]
         response = await self._call(methods.GET_LATEST_BAR, request, timeout_seconds)
@@ -192,13 +202,14 @@ class BarReads(Caller):
         symbols: Sequence[str],
         timeframe: Timeframe | str | None = None,
         *,
+        as_of: AsOfPoint | None = None,
         timeout_seconds: float | None = None,
     ) -> list[LatestBar]:
         """Get the newest final bar of each of 1 to 5,000 symbols, in their order.
 
         Symbols that are unknown or have no bar do not make it fail: each entry says so.
         """
-        request = messages.BatchGetLatestBarsRequest(symbols=symbols)
+        request = messages.BatchGetLatestBarsRequest(symbols=symbols, as_of=encode_as_of(as_of))
         if timeframe is not None:
             request.timeframe = TIMEFRAME_TO_PROTO[Timeframe(timeframe)]
         response = await self._call(methods.BATCH_GET_LATEST_BARS, request, timeout_seconds)
@@ -214,6 +225,7 @@ class BarReads(Caller):
         adjustment: Adjustment | str = Adjustment.RAW,
         session: SessionHours | str = SessionHours.REGULAR,
         order: BarOrder | str = BarOrder.SYMBOL_TIME,
+        as_of: AsOfPoint | None = None,
         page_size: int = 100,
         page_token: str = "",
         timeout_seconds: float | None = None,
@@ -222,7 +234,7 @@ class BarReads(Caller):
 
         Parameters
         ----------
-        start, end, adjustment, session, order
+        start, end, adjustment, session, order, as_of
             As `bars`; one symbol has no order by time first.
         page_size : int
             Most bars, at most 1,000.
@@ -236,7 +248,7 @@ class BarReads(Caller):
         InvalidRequestError
             With every violation.
         """
-        asked = BarsAsked.parse(timeframe, start, end, adjustment, session, order)
+        asked = BarsAsked.parse(timeframe, start, end, adjustment, session, order, as_of)
         request = list_bars_request(symbol, asked, page_size, page_token)
         return from_page(await self._call(methods.LIST_BARS, request, timeout_seconds))
 
@@ -248,6 +260,7 @@ class BarReads(Caller):
         end: Moment | None = None,
         *,
         include_sessions: bool = False,
+        as_of: AsOfPoint | None = None,
         timeout_seconds: float | None = None,
     ) -> Coverage:
         """Tell which bars of a symbol are there, and all that are missing by its calendar.
@@ -258,6 +271,8 @@ class BarReads(Caller):
             Half-open ``[start, end)``. Default: from the first stored bar to behind the last one.
         include_sessions : bool
             Whether to count session by session as well.
+        as_of : int, datetime or date, optional
+            As `bars`.
         timeout_seconds : float, optional
             Deadline of each page of gaps.
 
@@ -273,6 +288,7 @@ class BarReads(Caller):
             end_time=encode_moment("end", end),
             page_size=_GAPS_PAGE_SIZE,
             include_sessions=include_sessions,
+            as_of=encode_as_of(as_of),
         )
         gaps: list[CoverageGap] = []
         sessions = None

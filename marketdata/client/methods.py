@@ -100,6 +100,9 @@ DELETE_BARS: Final = Method[bars.DeleteBarsRequest, bars.DeleteBarsResponse](
 GET_BAR_COVERAGE: Final = Method[bars.GetBarCoverageRequest, bars.GetBarCoverageResponse](
     f"{_BARS}GetBarCoverage", bars.GetBarCoverageResponse.FromString, is_repeatable=True
 )
+LIST_BAR_REVISIONS: Final = Method[bars.ListBarRevisionsRequest, bars.ListBarRevisionsResponse](
+    f"{_BARS}ListBarRevisions", bars.ListBarRevisionsResponse.FromString, is_repeatable=True
+)
 GET_BAR_STATISTICS: Final = Method[bars.GetBarStatisticsRequest, bars.GetBarStatisticsResponse](
     f"{_BARS}GetBarStatistics", bars.GetBarStatisticsResponse.FromString, is_repeatable=True
 )

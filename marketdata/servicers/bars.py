@@ -22,6 +22,8 @@ from marketdata.storage.coverage import CoverageReader
 from marketdata.storage.deletion import BarDeleter
 from marketdata.storage.intake import BarIntake
 from marketdata.storage.latest import LatestBarReader
+from marketdata.storage.latest_as_of import PastLatestBarReader
+from marketdata.storage.revisions import RevisionReader
 from marketdata.storage.statistics import StatisticsReader
 from marketdata.wire.bars_requests import page_position, parse_list_bars, parse_stream_bars
 from marketdata.wire.bars_responses import (
@@ -50,6 +52,7 @@ from marketdata.wire.latest_bars import (
     to_batch_response,
 )
 from marketdata.wire.page_token import encode_page_token
+from marketdata.wire.revisions import parse_list_bar_revisions, to_revisions_response
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -65,6 +68,8 @@ class BarsServicer(BarsServiceServicer):
         Reads the newest bars.
     coverage : CoverageReader
         Tells what is missing.
+    revisions : RevisionReader
+        Lists versions of bars.
     statistics : StatisticsReader
         Counts bars.
     intake : BarIntake
@@ -80,6 +85,7 @@ class BarsServicer(BarsServiceServicer):
         reader: BarReader,
         latest: LatestBarReader,
         coverage: CoverageReader,
+        revisions: RevisionReader,
         statistics: StatisticsReader,
         intake: BarIntake,
         deleter: BarDeleter,
@@ -87,7 +93,9 @@ class BarsServicer(BarsServiceServicer):
     ) -> None:
         self._reader = reader
         self._latest = latest
+        self._past_latest = PastLatestBarReader(reader)
         self._coverage = coverage
+        self._revisions = revisions
         self._statistics = statistics
         self._intake = intake
         self._deleter = deleter
@@ -99,9 +107,14 @@ class BarsServicer(BarsServiceServicer):
         context: Context,  # noqa: ARG002
     ) -> messages.GetLatestBarResponse:
         """Return the newest final bar; see the contract."""
-        asked = parse_get_latest_bar(request)
-        bar = await self._latest.read_one(asked.symbols[0], asked.timeframe, self._clock.now_us())
-        return messages.GetLatestBarResponse(bar=to_proto_row(bar))
+        now_us = self._clock.now_us()
+        asked = parse_get_latest_bar(request, now_us)
+        symbol, timeframe = asked.symbols[0], asked.timeframe
+        if asked.as_of is None:
+            bar = await self._latest.read_one(symbol, timeframe, now_us)
+            return messages.GetLatestBarResponse(bar=to_proto_row(bar))
+        bar, seq = await self._past_latest.read_one(symbol, timeframe, asked.as_of, now_us)
+        return messages.GetLatestBarResponse(bar=to_proto_row(bar), as_of_seq=seq)
 
     async def BatchGetLatestBars(  # noqa: N802
         self,
@@ -109,10 +122,16 @@ class BarsServicer(BarsServiceServicer):
         context: Context,  # noqa: ARG002
     ) -> messages.BatchGetLatestBarsResponse:
         """Return the newest final bars of many symbols; see the contract."""
-        asked = parse_batch_get_latest_bars(request)
-        latest = await self._latest.read_many(asked.symbols, asked.timeframe)
+        now_us = self._clock.now_us()
+        asked = parse_batch_get_latest_bars(request, now_us)
+        if asked.as_of is None:
+            seq, latest = 0, await self._latest.read_many(asked.symbols, asked.timeframe)
+        else:
+            latest, seq = await self._past_latest.read_many(
+                asked.symbols, asked.timeframe, asked.as_of, now_us
+            )
         bars = [to_proto_row(bar) for bar in latest.bars]
-        return to_batch_response(request.symbols, bars, latest.without_bars)
+        return to_batch_response(request.symbols, bars, latest.without_bars, seq)
 
     async def ListBars(  # noqa: N802
         self,
@@ -135,6 +154,7 @@ class BarsServicer(BarsServiceServicer):
             asked.query,
             page.source,
             _unadjusted(page.unadjusted),
+            page.seq,
             now_us,
         )
 
@@ -231,15 +251,29 @@ class BarsServicer(BarsServiceServicer):
         """Tell what is there and what is missing; see the contract."""
         now_us = self._clock.now_us()
         asked = parse_get_bar_coverage(request, now_us)
-        found = await self._coverage.read(
+        found, seq = await self._coverage.read(
             asked.symbol,
             asked.timeframe,
             asked.start_us,
             asked.end_us,
             now_us,
             with_sessions=asked.with_sessions,
+            as_of=asked.as_of,
         )
-        return to_coverage_response(request, asked, found)
+        return to_coverage_response(request, asked, found, seq)
+
+    async def ListBarRevisions(  # noqa: N802
+        self,
+        request: messages.ListBarRevisionsRequest,
+        context: Context,  # noqa: ARG002
+    ) -> messages.ListBarRevisionsResponse:
+        """List versions of bars that were revised or deleted; see the contract."""
+        asked = parse_list_bar_revisions(request, self._clock.now_us())
+        # One more than the page takes tells whether there is another page.
+        versions, earliest_seq = await self._revisions.list_page(
+            asked.symbol, asked.timeframe, asked.range, asked.after, asked.page_size + 1
+        )
+        return to_revisions_response(request, asked, versions, earliest_seq)
 
     async def GetBarStatistics(  # noqa: N802
         self,

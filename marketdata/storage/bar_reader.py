@@ -71,6 +71,8 @@ class BarSnapshot:
     ----------
     seq : int
         Every change of the log up to it is in the answer, and none after.
+    resolved : tuple of ResolvedSymbol
+        The known symbols of the query.
     unresolved : tuple of str
         Symbols of the query that name nothing known.
     source : Timeframe
@@ -83,6 +85,7 @@ class BarSnapshot:
         query = facts.query
         known = {symbol.symbol for symbol in facts.resolved}
         self.seq = facts.seq
+        self.resolved = facts.resolved
         self.source = source_timeframe(query, facts)
         self.unadjusted = facts.adjustments.unadjusted
         self.unresolved = tuple(symbol for symbol in query.symbols if symbol not in known)

@@ -6,16 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 
+from marketdata.domain.as_of import AsOf
 from marketdata.domain.bar_query import BarQuery
 from marketdata.domain.bars import BarColumn, BarFrame, Int64Array
 from marketdata.domain.calendar import SessionCalendar, SessionHours
 from marketdata.domain.coverage import BarCoverage, count_by_session, find_coverage
+from marketdata.domain.symbol import ResolvedSymbol
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.bar_reader import BarReader
 from marketdata.storage.calendars import load_calendars
-from marketdata.storage.pools import Pools
-from marketdata.storage.symbols import resolve, unknown_symbol
+from marketdata.storage.symbol_rows import unknown_symbol
 
 
 class CoverageReader:
@@ -23,14 +24,11 @@ class CoverageReader:
 
     Parameters
     ----------
-    pools : Pools
-        Where symbols are looked up.
     reader : BarReader
         Reads the times of the stored bars.
     """
 
-    def __init__(self, pools: Pools, reader: BarReader) -> None:
-        self._pools = pools
+    def __init__(self, reader: BarReader) -> None:
         self._reader = reader
 
     async def read(
@@ -42,7 +40,8 @@ class CoverageReader:
         now_us: int,
         *,
         with_sessions: bool = False,
-    ) -> BarCoverage:
+        as_of: AsOf | None = None,
+    ) -> tuple[BarCoverage, int]:
         """Compare what is stored of a symbol with what its calendar lets expect.
 
         Parameters
@@ -57,24 +56,37 @@ class CoverageReader:
             Unix microseconds: bars that have not ended are not expected.
         with_sessions : bool
             Whether to count session by session as well.
+        as_of : AsOf or None
+            When the bars were known; None for now.
+
+        Returns
+        -------
+        (BarCoverage, int)
+            And the seq as of which it is.
 
         Raises
         ------
         SymbolNotFoundError
             The symbol is unknown.
+        AsOfTooEarlyError, AsOfAheadError, BarsDroppedError
+            The point in time cannot be answered.
         DatabaseUnavailableError, QueryTimeoutError
             The database cannot answer now.
         """
-        async with self._pools.query() as connection:
-            found = await resolve(connection, [symbol], timeframe)
-        if symbol not in found:
-            raise unknown_symbol(symbol)
-        calendars = await load_calendars([found[symbol].calendar])
         within = TimeRange(
             timeframe.earliest_us if start_us is None else start_us,
             timeframe.latest_us if end_us is None else end_us,
         )
-        time_us = await self._read_times(symbol, timeframe, within)
+        query = BarQuery(
+            (symbol,),
+            timeframe,
+            within,
+            columns=frozenset({BarColumn.TIME}),
+            session=SessionHours.ALL,
+            stored_only=True,
+            as_of=as_of,
+        )
+        time_us, resolved, seq = await self._read_times(query)
         if len(time_us):
             first_us, last_us = int(time_us[0]), int(time_us[-1])
             within = TimeRange(
@@ -83,19 +95,19 @@ class CoverageReader:
             )
         elif start_us is None or end_us is None:
             within = TimeRange(within.start_us, within.start_us)  # nothing says where it should begin
-        calendar = calendars[found[symbol].calendar]
+        calendar = (await load_calendars([resolved.calendar]))[resolved.calendar]
         compare = _compare_sessions if with_sessions else find_coverage
-        return await asyncio.to_thread(compare, time_us, timeframe, within, calendar, now_us=now_us)
+        found = await asyncio.to_thread(compare, time_us, timeframe, within, calendar, now_us=now_us)
+        return found, seq
 
-    async def _read_times(self, symbol: str, timeframe: Timeframe, within: TimeRange) -> Int64Array:
-        query = BarQuery((symbol,), timeframe, within, columns=frozenset({BarColumn.TIME}))
-        query = replace(query, session=SessionHours.ALL, stored_only=True)
-        async with (
-            self._reader.snapshot(query) as snapshot,
-            aclosing(snapshot.blocks(_times)) as blocks,
-        ):
-            times = [block async for block in blocks]
-        return np.concatenate([np.empty(0, np.int64), *times])
+    async def _read_times(self, query: BarQuery) -> tuple[Int64Array, ResolvedSymbol, int]:
+        async with self._reader.snapshot(query) as snapshot:
+            if snapshot.unresolved:
+                raise unknown_symbol(query.symbols[0])
+            async with aclosing(snapshot.blocks(_times)) as blocks:
+                times = [block async for block in blocks]
+            joined = np.concatenate([np.empty(0, np.int64), *times])
+            return joined, snapshot.resolved[0], snapshot.seq
 
 
 def _compare_sessions(

@@ -138,11 +138,7 @@ class LatestBarReader:
         else:
             newest = await self._derive(symbol, timeframe, now_us)
         if newest is None:
-            what = f"{timeframe.value} bar" if timeframe else "bar"
-            raise BarNotFoundError(
-                f"no {what} of {symbol} is stored; CreateBars or an import stores some",
-                metadata={"symbol": symbol},
-            )
+            raise no_bar(symbol, timeframe)
         return newest
 
     async def read_many(self, symbols: Sequence[str], timeframe: Timeframe | None) -> LatestBars:
@@ -202,6 +198,15 @@ class LatestBarReader:
             if len(frame):
                 return bar_row(frame, 0, candidate, currency)
         return None
+
+
+def no_bar(symbol: str, timeframe: Timeframe | None) -> BarNotFoundError:
+    """Make the error for a symbol without a bar of a timeframe; None stands for any."""
+    what = f"{timeframe.value} bar" if timeframe else "bar"
+    return BarNotFoundError(
+        f"no {what} of {symbol} is stored; CreateBars or an import stores some",
+        metadata={"symbol": symbol},
+    )
 
 
 async def _fetch_stored(connection: Connection, symbols: Sequence[str]) -> dict[str, list[_Candidate]]:

@@ -13,6 +13,7 @@ from marketdata.domain.calendar import SessionHours
 from marketdata.domain.symbol import symbol_problem
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
+from marketdata.wire.as_of import parse_as_of
 from marketdata.wire.enums import (
     ADJUSTMENT_FROM_PROTO,
     COLUMN_FROM_PROTO,
@@ -66,6 +67,7 @@ def parse_list_bars(request: bars_service_pb2.ListBarsRequest, now_us: int) -> L
         session=_parse_session(request.session, timeframe, violations),
         adjustment=_parse_adjustment(request.adjustment, violations),
         now_us=now_us,
+        as_of=parse_as_of(request.as_of, now_us, violations),
     )
     page_size = parse_page_size(request.page_size, violations)
     position = parse_page_token(request, violations)
@@ -109,6 +111,7 @@ def parse_stream_bars(request: bars_service_pb2.StreamBarsRequest, now_us: int) 
         adjustment=_parse_adjustment(request.adjustment, violations),
         resume_after=_parse_resume_after(request, violations),
         now_us=now_us,
+        as_of=parse_as_of(request.as_of, now_us, violations),
     )
     violations.raise_any()
     return query

@@ -131,6 +131,7 @@ def to_list_response(
     query: BarQuery,
     source: Timeframe,
     unadjusted: Iterable[tuple[str, date, str]],
+    seq: int,
     read_time_us: int,
 ) -> bars_service_pb2.ListBarsResponse:
     """Make the answer of ListBars; parameters as `encode_stream_header`."""
@@ -141,5 +142,6 @@ def to_list_response(
         source_timeframe=TIMEFRAME_TO_PROTO[source],
         session=SESSION_TO_PROTO[query.session],
         unadjusted_actions=to_proto_unadjusted(unadjusted),
+        as_of_seq=seq,
         read_time=to_timestamp(read_time_us),
     )

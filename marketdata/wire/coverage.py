@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 from bifrost.marketdata.v1 import bars_service_pb2
 
+from marketdata.domain.as_of import AsOf
 from marketdata.domain.coverage import BarCoverage, SessionCounts
 from marketdata.domain.timeframe import Timeframe
+from marketdata.wire.as_of import parse_as_of
 from marketdata.wire.bars_requests import check_symbol, page_position, parse_timeframe
 from marketdata.wire.page_token import encode_page_token, parse_page_size, parse_page_token
 from marketdata.wire.times import parse_range, to_timestamp
@@ -24,6 +26,8 @@ class CoverageRequest:
         Start of the last gap of the page before.
     with_sessions : bool
         Whether this page counts session by session: the first one, where that was asked for.
+    as_of : AsOf or None
+        When the bars were known; None for now.
     """
 
     symbol: str
@@ -33,6 +37,7 @@ class CoverageRequest:
     page_size: int
     behind_us: int | None
     with_sessions: bool
+    as_of: AsOf | None
 
 
 def parse_get_bar_coverage(
@@ -58,6 +63,7 @@ def parse_get_bar_coverage(
     within = parse_range(start, end, timeframe, now_us, violations)
     page_size = parse_page_size(request.page_size, violations)
     position = parse_page_token(request, violations)
+    as_of = parse_as_of(request.as_of, now_us, violations)
     violations.raise_any()
     return CoverageRequest(
         symbol=request.symbol,
@@ -67,14 +73,20 @@ def parse_get_bar_coverage(
         page_size=page_size,
         behind_us=None if position is None else int.from_bytes(position[:8], "big", signed=True),
         with_sessions=request.include_sessions and position is None,
+        as_of=as_of,
     )
 
 
 def to_coverage_response(
-    request: bars_service_pb2.GetBarCoverageRequest, asked: CoverageRequest, found: BarCoverage
+    request: bars_service_pb2.GetBarCoverageRequest,
+    asked: CoverageRequest,
+    found: BarCoverage,
+    seq: int,
 ) -> bars_service_pb2.GetBarCoverageResponse:
-    """Make the answer: the counts, and the page of gaps that was asked for."""
-    response = bars_service_pb2.GetBarCoverageResponse(count=found.count, expected_count=found.expected)
+    """Make the answer, read as of `seq`: the counts, and the page of gaps that was asked for."""
+    response = bars_service_pb2.GetBarCoverageResponse(
+        count=found.count, expected_count=found.expected, as_of_seq=seq
+    )
     if found.first_us is not None and found.last_us is not None:
         response.first_time.CopyFrom(to_timestamp(found.first_us))
         response.last_time.CopyFrom(to_timestamp(found.last_us))

@@ -43,8 +43,8 @@ def parse_range(
     TimeRange
         Within the bounds of `timeframe`; empty where there are violations.
     """
-    start_us = timeframe.earliest_us if start is None else _parse("start_time", start, violations)
-    end_us = now_us if end is None else _parse("end_time", end, violations)
+    start_us = timeframe.earliest_us if start is None else parse_time("start_time", start, violations)
+    end_us = now_us if end is None else parse_time("end_time", end, violations)
     if start_us is None or end_us is None:
         return TimeRange(0, 0)
     if start is not None and start_us >= end_us:
@@ -69,7 +69,8 @@ def parse_date(field: str, text: str, violations: Violations) -> date | None:
         return None
 
 
-def _parse(field: str, timestamp: Timestamp, violations: Violations) -> int | None:
+def parse_time(field: str, timestamp: Timestamp, violations: Violations) -> int | None:
+    """Read a time as Unix microseconds; None where it is none that bars may have, which is noted."""
     if not 0 <= timestamp.nanos < _NANOS_PER_SECOND:
         violations.add(field, "INVALID_TIMESTAMP", "has nanos outside of 0 to 999,999,999")
         return None

@@ -87,7 +87,9 @@ def test_coverage_response_given_most_sessions_fits_into_a_message() -> None:
         searched=TimeRange(first_us, end_us),
         sessions=SessionCounts(label_us, full, full),
     )
-    asked = CoverageRequest("AAPL", Timeframe.DAY_1, None, None, 100, None, with_sessions=True)
-    response = to_coverage_response(messages.GetBarCoverageRequest(), asked, found)
+    asked = CoverageRequest(
+        "AAPL", Timeframe.DAY_1, None, None, 100, None, with_sessions=True, as_of=None
+    )
+    response = to_coverage_response(messages.GetBarCoverageRequest(), asked, found, 7)
     assert len(response.sessions.session_us) == 73_049
     assert response.ByteSize() < _DEFAULT_MESSAGE_BYTES / 3

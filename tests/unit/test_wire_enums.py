@@ -165,7 +165,7 @@ def test_requests_given_unknown_number_refuse_it(enum: str, number: int) -> None
 def test_get_latest_bar_given_no_timeframe_leaves_the_choice() -> None:
     """Here alone an unset timeframe means something: the finest that is stored."""
     request = bars_service_pb2.GetLatestBarRequest(symbol="A")
-    assert parse_get_latest_bar(request).timeframe is None
+    assert parse_get_latest_bar(request, 0).timeframe is None
 
 
 def test_timeframe_names_given_label_say_the_same() -> None:

@@ -42,6 +42,7 @@ def detached_servicer(reader: Any = None, servicer: type[BarsServicer] = BarsSer
         reader=reader,
         latest=unused,
         coverage=unused,
+        revisions=unused,
         statistics=unused,
         intake=unused,
         deleter=unused,

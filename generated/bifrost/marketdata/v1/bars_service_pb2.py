@@ -22,76 +22,83 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from bifrost.marketdata.v1 import as_of_pb2 as bifrost_dot_marketdata_dot_v1_dot_as__of__pb2
 from bifrost.marketdata.v1 import bar_pb2 as bifrost_dot_marketdata_dot_v1_dot_bar__pb2
 from bifrost.marketdata.v1 import timeframe_pb2 as bifrost_dot_marketdata_dot_v1_dot_timeframe__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(bifrost/marketdata/v1/bars_service.proto\x12\x15\x62ifrost.marketdata.v1\x1a\x1f\x62ifrost/marketdata/v1/bar.proto\x1a%bifrost/marketdata/v1/timeframe.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"Z\n\x13GetLatestBarRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x33\n\ttimeframe\x18\x02 \x01(\x0e\x32 .bifrost.marketdata.v1.Timeframe\"?\n\x14GetLatestBarResponse\x12\'\n\x03\x62\x61r\x18\x01 \x01(\x0b\x32\x1a.bifrost.marketdata.v1.Bar\"a\n\x19\x42\x61tchGetLatestBarsRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\x12\x33\n\ttimeframe\x18\x02 \x01(\x0e\x32 .bifrost.marketdata.v1.Timeframe\"S\n\x1a\x42\x61tchGetLatestBarsResponse\x12\x35\n\x0blatest_bars\x18\x01 \x03(\x0b\x32 .bifrost.marketdata.v1.LatestBar\"T\n\tLatestBar\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\'\n\x03\x62\x61r\x18\x02 \x01(\x0b\x32\x1a.bifrost.marketdata.v1.Bar\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xf3\x02\n\x0fListBarsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x33\n\ttimeframe\x18\x02 \x01(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x05order\x18\x05 \x01(\x0e\x32\x1f.bifrost.marketdata.v1.BarOrder\x12\x35\n\nadjustment\x18\x06 \x01(\x0e\x32!.bifrost.marketdata.v1.Adjustment\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x12\n\npage_token\x18\x08 \x01(\t\x12/\n\x07session\x18\t \x01(\x0e\x32\x1e.bifrost.marketdata.v1.Session\"\xed\x02\n\x10ListBarsResponse\x12(\n\x04\x62\x61rs\x18\x01 \x03(\x0b\x32\x1a.bifrost.marketdata.v1.Bar\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x35\n\nadjustment\x18\x03 \x01(\x0e\x32!.bifrost.marketdata.v1.Adjustment\x12:\n\x10source_timeframe\x18\x04 \x01(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12-\n\tread_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x07session\x18\x06 \x01(\x0e\x32\x1e.bifrost.marketdata.v1.Session\x12\x43\n\x12unadjusted_actions\x18\x07 \x03(\x0b\x32\'.bifrost.marketdata.v1.UnadjustedAction\"C\n\x10UnadjustedAction\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x0f\n\x07\x65x_date\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xd2\x03\n\x11StreamBarsRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\x12\x33\n\ttimeframe\x18\x02 \x01(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05limit\x18\x05 \x01(\x03\x12.\n\x05order\x18\x06 \x01(\x0e\x32\x1f.bifrost.marketdata.v1.BarOrder\x12\x35\n\nadjustment\x18\x07 \x01(\x0e\x32!.bifrost.marketdata.v1.Adjustment\x12\x31\n\x07\x63olumns\x18\x08 \x03(\x0e\x32 .bifrost.marketdata.v1.BarColumn\x12/\n\x07session\x18\t \x01(\x0e\x32\x1e.bifrost.marketdata.v1.Session\x12?\n\x0cresume_after\x18\n \x01(\x0b\x32).bifrost.marketdata.v1.StreamBarsPosition\"5\n\x12StreamBarsPosition\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x0f\n\x07time_us\x18\x02 \x01(\x03\"\xc6\x01\n\x12StreamBarsResponse\x12\x39\n\x06header\x18\x01 \x01(\x0b\x32\'.bifrost.marketdata.v1.StreamBarsHeaderH\x00\x12\x30\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x1f.bifrost.marketdata.v1.BarBatchH\x00\x12;\n\x07trailer\x18\x03 \x01(\x0b\x32(.bifrost.marketdata.v1.StreamBarsTrailerH\x00\x42\x06\n\x04part\"\x9f\x04\n\x10StreamBarsHeader\x12\x33\n\ttimeframe\x18\x01 \x01(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12:\n\x10source_timeframe\x18\x02 \x01(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12\x35\n\nadjustment\x18\x03 \x01(\x0e\x32!.bifrost.marketdata.v1.Adjustment\x12.\n\x05order\x18\x04 \x01(\x0e\x32\x1f.bifrost.marketdata.v1.BarOrder\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12unresolved_symbols\x18\x07 \x03(\t\x12-\n\tread_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0csnapshot_seq\x18\t \x01(\x03\x12/\n\x07session\x18\n \x01(\x0e\x32\x1e.bifrost.marketdata.v1.Session\x12\x43\n\x12unadjusted_actions\x18\x0b \x03(\x0b\x32\'.bifrost.marketdata.v1.UnadjustedAction\"3\n\x11StreamBarsTrailer\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\"C\n\x11\x43reateBarsRequest\x12.\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x1f.bifrost.marketdata.v1.BarBatch\"\xbd\x01\n\x12\x43reateBarsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x03\x12\x11\n\tunchanged\x18\x02 \x01(\x03\x12\x0f\n\x07revised\x18\x03 \x01(\x03\x12\x11\n\toutranked\x18\x04 \x01(\x03\x12\x10\n\x08rejected\x18\x05 \x01(\x03\x12?\n\x10rejected_symbols\x18\x06 \x03(\x0b\x32%.bifrost.marketdata.v1.RejectedSymbol\x12\x0b\n\x03seq\x18\x07 \x01(\x03\">\n\x0eRejectedSymbol\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04\x62\x61rs\x18\x03 \x01(\x03\"C\n\x11UploadBarsRequest\x12.\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x1f.bifrost.marketdata.v1.BarBatch\"\xce\x01\n\x12UploadBarsResponse\x12\x14\n\x0c\x62\x61tch_number\x18\x01 \x01(\x03\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x03\x12\x11\n\tunchanged\x18\x03 \x01(\x03\x12\x0f\n\x07revised\x18\x04 \x01(\x03\x12\x11\n\toutranked\x18\x05 \x01(\x03\x12\x10\n\x08rejected\x18\x06 \x01(\x03\x12:\n\rrejected_bars\x18\x07 \x03(\x0b\x32#.bifrost.marketdata.v1.RejectedBars\x12\x0b\n\x03seq\x18\x08 \x01(\x03\"T\n\x0cRejectedBars\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x0c\n\x04\x62\x61rs\x18\x02 \x01(\x03\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x13\n\x0bsample_rows\x18\x04 \x03(\x03\"\xc6\x01\n\x11\x44\x65leteBarsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x33\n\ttimeframe\x18\x02 \x01(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x05 \x01(\t\"2\n\x12\x44\x65leteBarsResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x03\x12\x0b\n\x03seq\x18\x02 \x01(\x03\"\xfb\x01\n\x15GetBarCoverageRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x33\n\ttimeframe\x18\x02 \x01(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x18\n\x10include_sessions\x18\x07 \x01(\x08\"\x9c\x02\n\x16GetBarCoverageResponse\x12.\n\nfirst_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\x12\x16\n\x0e\x65xpected_count\x18\x04 \x01(\x03\x12+\n\x04gaps\x18\x05 \x03(\x0b\x32\x1d.bifrost.marketdata.v1.BarGap\x12\x17\n\x0fnext_page_token\x18\x06 \x01(\t\x12\x36\n\x08sessions\x18\x07 \x01(\x0b\x32$.bifrost.marketdata.v1.SessionCounts\"R\n\rSessionCounts\x12\x12\n\nsession_us\x18\x01 \x03(\x10\x12\x15\n\rpresent_count\x18\x02 \x03(\x07\x12\x16\n\x0e\x65xpected_count\x18\x03 \x03(\x07\"\xaf\x01\n\x06\x42\x61rGap\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rmissing_count\x18\x03 \x01(\x03\x12\x30\n\x06reason\x18\x04 \x01(\x0e\x32 .bifrost.marketdata.v1.GapReason\")\n\x17GetBarStatisticsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\"Z\n\x18GetBarStatisticsResponse\x12>\n\ntimeframes\x18\x01 \x03(\x0b\x32*.bifrost.marketdata.v1.TimeframeStatistics\"\xf0\x01\n\x13TimeframeStatistics\x12\x33\n\ttimeframe\x18\x01 \x01(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12\x0f\n\x07symbols\x18\x03 \x01(\x03\x12.\n\nfirst_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\x12\x12\n\npartitions\x18\x07 \x01(\x03*?\n\tGapReason\x12\x1a\n\x16GAP_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12GAP_REASON_MISSING\x10\x01\x32\xc4\x07\n\x0b\x42\x61rsService\x12g\n\x0cGetLatestBar\x12*.bifrost.marketdata.v1.GetLatestBarRequest\x1a+.bifrost.marketdata.v1.GetLatestBarResponse\x12y\n\x12\x42\x61tchGetLatestBars\x12\x30.bifrost.marketdata.v1.BatchGetLatestBarsRequest\x1a\x31.bifrost.marketdata.v1.BatchGetLatestBarsResponse\x12[\n\x08ListBars\x12&.bifrost.marketdata.v1.ListBarsRequest\x1a\'.bifrost.marketdata.v1.ListBarsResponse\x12\x63\n\nStreamBars\x12(.bifrost.marketdata.v1.StreamBarsRequest\x1a).bifrost.marketdata.v1.StreamBarsResponse0\x01\x12\x61\n\nCreateBars\x12(.bifrost.marketdata.v1.CreateBarsRequest\x1a).bifrost.marketdata.v1.CreateBarsResponse\x12\x65\n\nUploadBars\x12(.bifrost.marketdata.v1.UploadBarsRequest\x1a).bifrost.marketdata.v1.UploadBarsResponse(\x01\x30\x01\x12\x61\n\nDeleteBars\x12(.bifrost.marketdata.v1.DeleteBarsRequest\x1a).bifrost.marketdata.v1.DeleteBarsResponse\x12m\n\x0eGetBarCoverage\x12,.bifrost.marketdata.v1.GetBarCoverageRequest\x1a-.bifrost.marketdata.v1.GetBarCoverageResponse\x12s\n\x10GetBarStatistics\x12..bifrost.marketdata.v1.GetBarStatisticsRequest\x1a/.bifrost.marketdata.v1.GetBarStatisticsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(bifrost/marketdata/v1/bars_service.proto\x12\x15\x62ifrost.marketdata.v1\x1a!bifrost/marketdata/v1/as_of.proto\x1a\x1f\x62ifrost/marketdata/v1/bar.proto\x1a%bifrost/marketdata/v1/timeframe.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x86\x01\n\x13GetLatestBarRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x33\n\ttimeframe\x18\x02 \x01(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12*\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x1b.bifrost.marketdata.v1.AsOf\"R\n\x14GetLatestBarResponse\x12\'\n\x03\x62\x61r\x18\x01 \x01(\x0b\x32\x1a.bifrost.marketdata.v1.Bar\x12\x11\n\tas_of_seq\x18\x02 \x01(\x03\"\x8d\x01\n\x19\x42\x61tchGetLatestBarsRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\x12\x33\n\ttimeframe\x18\x02 \x01(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12*\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x1b.bifrost.marketdata.v1.AsOf\"f\n\x1a\x42\x61tchGetLatestBarsResponse\x12\x35\n\x0blatest_bars\x18\x01 \x03(\x0b\x32 .bifrost.marketdata.v1.LatestBar\x12\x11\n\tas_of_seq\x18\x02 \x01(\x03\"T\n\tLatestBar\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\'\n\x03\x62\x61r\x18\x02 \x01(\x0b\x32\x1a.bifrost.marketdata.v1.Bar\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x9f\x03\n\x0fListBarsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x33\n\ttimeframe\x18\x02 \x01(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x05order\x18\x05 \x01(\x0e\x32\x1f.bifrost.marketdata.v1.BarOrder\x12\x35\n\nadjustment\x18\x06 \x01(\x0e\x32!.bifrost.marketdata.v1.Adjustment\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x12\n\npage_token\x18\x08 \x01(\t\x12/\n\x07session\x18\t \x01(\x0e\x32\x1e.bifrost.marketdata.v1.Session\x12*\n\x05\x61s_of\x18\n \x01(\x0b\x32\x1b.bifrost.marketdata.v1.AsOf\"\x80\x03\n\x10ListBarsResponse\x12(\n\x04\x62\x61rs\x18\x01 \x03(\x0b\x32\x1a.bifrost.marketdata.v1.Bar\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x35\n\nadjustment\x18\x03 \x01(\x0e\x32!.bifrost.marketdata.v1.Adjustment\x12:\n\x10source_timeframe\x18\x04 \x01(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12-\n\tread_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x07session\x18\x06 \x01(\x0e\x32\x1e.bifrost.marketdata.v1.Session\x12\x43\n\x12unadjusted_actions\x18\x07 \x03(\x0b\x32\'.bifrost.marketdata.v1.UnadjustedAction\x12\x11\n\tas_of_seq\x18\x08 \x01(\x03\"C\n\x10UnadjustedAction\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x0f\n\x07\x65x_date\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xfe\x03\n\x11StreamBarsRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\x12\x33\n\ttimeframe\x18\x02 \x01(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05limit\x18\x05 \x01(\x03\x12.\n\x05order\x18\x06 \x01(\x0e\x32\x1f.bifrost.marketdata.v1.BarOrder\x12\x35\n\nadjustment\x18\x07 \x01(\x0e\x32!.bifrost.marketdata.v1.Adjustment\x12\x31\n\x07\x63olumns\x18\x08 \x03(\x0e\x32 .bifrost.marketdata.v1.BarColumn\x12/\n\x07session\x18\t \x01(\x0e\x32\x1e.bifrost.marketdata.v1.Session\x12?\n\x0cresume_after\x18\n \x01(\x0b\x32).bifrost.marketdata.v1.StreamBarsPosition\x12*\n\x05\x61s_of\x18\x0b \x01(\x0b\x32\x1b.bifrost.marketdata.v1.AsOf\"5\n\x12StreamBarsPosition\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x0f\n\x07time_us\x18\x02 \x01(\x03\"\xc6\x01\n\x12StreamBarsResponse\x12\x39\n\x06header\x18\x01 \x01(\x0b\x32\'.bifrost.marketdata.v1.StreamBarsHeaderH\x00\x12\x30\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x1f.bifrost.marketdata.v1.BarBatchH\x00\x12;\n\x07trailer\x18\x03 \x01(\x0b\x32(.bifrost.marketdata.v1.StreamBarsTrailerH\x00\x42\x06\n\x04part\"\x9f\x04\n\x10StreamBarsHeader\x12\x33\n\ttimeframe\x18\x01 \x01(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12:\n\x10source_timeframe\x18\x02 \x01(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12\x35\n\nadjustment\x18\x03 \x01(\x0e\x32!.bifrost.marketdata.v1.Adjustment\x12.\n\x05order\x18\x04 \x01(\x0e\x32\x1f.bifrost.marketdata.v1.BarOrder\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12unresolved_symbols\x18\x07 \x03(\t\x12-\n\tread_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0csnapshot_seq\x18\t \x01(\x03\x12/\n\x07session\x18\n \x01(\x0e\x32\x1e.bifrost.marketdata.v1.Session\x12\x43\n\x12unadjusted_actions\x18\x0b \x03(\x0b\x32\'.bifrost.marketdata.v1.UnadjustedAction\"3\n\x11StreamBarsTrailer\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\"C\n\x11\x43reateBarsRequest\x12.\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x1f.bifrost.marketdata.v1.BarBatch\"\xbd\x01\n\x12\x43reateBarsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x03\x12\x11\n\tunchanged\x18\x02 \x01(\x03\x12\x0f\n\x07revised\x18\x03 \x01(\x03\x12\x11\n\toutranked\x18\x04 \x01(\x03\x12\x10\n\x08rejected\x18\x05 \x01(\x03\x12?\n\x10rejected_symbols\x18\x06 \x03(\x0b\x32%.bifrost.marketdata.v1.RejectedSymbol\x12\x0b\n\x03seq\x18\x07 \x01(\x03\">\n\x0eRejectedSymbol\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04\x62\x61rs\x18\x03 \x01(\x03\"C\n\x11UploadBarsRequest\x12.\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x1f.bifrost.marketdata.v1.BarBatch\"\xce\x01\n\x12UploadBarsResponse\x12\x14\n\x0c\x62\x61tch_number\x18\x01 \x01(\x03\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x03\x12\x11\n\tunchanged\x18\x03 \x01(\x03\x12\x0f\n\x07revised\x18\x04 \x01(\x03\x12\x11\n\toutranked\x18\x05 \x01(\x03\x12\x10\n\x08rejected\x18\x06 \x01(\x03\x12:\n\rrejected_bars\x18\x07 \x03(\x0b\x32#.bifrost.marketdata.v1.RejectedBars\x12\x0b\n\x03seq\x18\x08 \x01(\x03\"T\n\x0cRejectedBars\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x0c\n\x04\x62\x61rs\x18\x02 \x01(\x03\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x13\n\x0bsample_rows\x18\x04 \x03(\x03\"\xc6\x01\n\x11\x44\x65leteBarsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x33\n\ttimeframe\x18\x02 \x01(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x05 \x01(\t\"2\n\x12\x44\x65leteBarsResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x03\x12\x0b\n\x03seq\x18\x02 \x01(\x03\"\xa7\x02\n\x15GetBarCoverageRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x33\n\ttimeframe\x18\x02 \x01(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x18\n\x10include_sessions\x18\x07 \x01(\x08\x12*\n\x05\x61s_of\x18\x08 \x01(\x0b\x32\x1b.bifrost.marketdata.v1.AsOf\"\xaf\x02\n\x16GetBarCoverageResponse\x12.\n\nfirst_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\x12\x16\n\x0e\x65xpected_count\x18\x04 \x01(\x03\x12+\n\x04gaps\x18\x05 \x03(\x0b\x32\x1d.bifrost.marketdata.v1.BarGap\x12\x17\n\x0fnext_page_token\x18\x06 \x01(\t\x12\x36\n\x08sessions\x18\x07 \x01(\x0b\x32$.bifrost.marketdata.v1.SessionCounts\x12\x11\n\tas_of_seq\x18\x08 \x01(\x03\"R\n\rSessionCounts\x12\x12\n\nsession_us\x18\x01 \x03(\x10\x12\x15\n\rpresent_count\x18\x02 \x03(\x07\x12\x16\n\x0e\x65xpected_count\x18\x03 \x03(\x07\"\xaf\x01\n\x06\x42\x61rGap\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rmissing_count\x18\x03 \x01(\x03\x12\x30\n\x06reason\x18\x04 \x01(\x0e\x32 .bifrost.marketdata.v1.GapReason\"\xe3\x01\n\x17ListBarRevisionsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x33\n\ttimeframe\x18\x02 \x01(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"~\n\x18ListBarRevisionsResponse\x12\x33\n\x08versions\x18\x01 \x03(\x0b\x32!.bifrost.marketdata.v1.BarVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x14\n\x0c\x65\x61rliest_seq\x18\x03 \x01(\x03\"\xd0\x01\n\nBarVersion\x12\'\n\x03\x62\x61r\x18\x01 \x01(\x0b\x32\x1a.bifrost.marketdata.v1.Bar\x12\x0b\n\x03seq\x18\x02 \x01(\x03\x12.\n\nknown_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0esuperseded_seq\x18\x04 \x01(\x03\x12\x33\n\x0fsuperseded_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x64\x65leted\x18\x06 \x01(\x08\")\n\x17GetBarStatisticsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\"Z\n\x18GetBarStatisticsResponse\x12>\n\ntimeframes\x18\x01 \x03(\x0b\x32*.bifrost.marketdata.v1.TimeframeStatistics\"\xf0\x01\n\x13TimeframeStatistics\x12\x33\n\ttimeframe\x18\x01 \x01(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12\x0f\n\x07symbols\x18\x03 \x01(\x03\x12.\n\nfirst_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\x12\x12\n\npartitions\x18\x07 \x01(\x03*?\n\tGapReason\x12\x1a\n\x16GAP_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12GAP_REASON_MISSING\x10\x01\x32\xb9\x08\n\x0b\x42\x61rsService\x12g\n\x0cGetLatestBar\x12*.bifrost.marketdata.v1.GetLatestBarRequest\x1a+.bifrost.marketdata.v1.GetLatestBarResponse\x12y\n\x12\x42\x61tchGetLatestBars\x12\x30.bifrost.marketdata.v1.BatchGetLatestBarsRequest\x1a\x31.bifrost.marketdata.v1.BatchGetLatestBarsResponse\x12[\n\x08ListBars\x12&.bifrost.marketdata.v1.ListBarsRequest\x1a\'.bifrost.marketdata.v1.ListBarsResponse\x12\x63\n\nStreamBars\x12(.bifrost.marketdata.v1.StreamBarsRequest\x1a).bifrost.marketdata.v1.StreamBarsResponse0\x01\x12\x61\n\nCreateBars\x12(.bifrost.marketdata.v1.CreateBarsRequest\x1a).bifrost.marketdata.v1.CreateBarsResponse\x12\x65\n\nUploadBars\x12(.bifrost.marketdata.v1.UploadBarsRequest\x1a).bifrost.marketdata.v1.UploadBarsResponse(\x01\x30\x01\x12\x61\n\nDeleteBars\x12(.bifrost.marketdata.v1.DeleteBarsRequest\x1a).bifrost.marketdata.v1.DeleteBarsResponse\x12m\n\x0eGetBarCoverage\x12,.bifrost.marketdata.v1.GetBarCoverageRequest\x1a-.bifrost.marketdata.v1.GetBarCoverageResponse\x12s\n\x10ListBarRevisions\x12..bifrost.marketdata.v1.ListBarRevisionsRequest\x1a/.bifrost.marketdata.v1.ListBarRevisionsResponse\x12s\n\x10GetBarStatistics\x12..bifrost.marketdata.v1.GetBarStatisticsRequest\x1a/.bifrost.marketdata.v1.GetBarStatisticsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bifrost.marketdata.v1.bars_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GAPREASON']._serialized_start=4857
-  _globals['_GAPREASON']._serialized_end=4920
-  _globals['_GETLATESTBARREQUEST']._serialized_start=172
-  _globals['_GETLATESTBARREQUEST']._serialized_end=262
-  _globals['_GETLATESTBARRESPONSE']._serialized_start=264
-  _globals['_GETLATESTBARRESPONSE']._serialized_end=327
-  _globals['_BATCHGETLATESTBARSREQUEST']._serialized_start=329
-  _globals['_BATCHGETLATESTBARSREQUEST']._serialized_end=426
-  _globals['_BATCHGETLATESTBARSRESPONSE']._serialized_start=428
-  _globals['_BATCHGETLATESTBARSRESPONSE']._serialized_end=511
-  _globals['_LATESTBAR']._serialized_start=513
-  _globals['_LATESTBAR']._serialized_end=597
-  _globals['_LISTBARSREQUEST']._serialized_start=600
-  _globals['_LISTBARSREQUEST']._serialized_end=971
-  _globals['_LISTBARSRESPONSE']._serialized_start=974
-  _globals['_LISTBARSRESPONSE']._serialized_end=1339
-  _globals['_UNADJUSTEDACTION']._serialized_start=1341
-  _globals['_UNADJUSTEDACTION']._serialized_end=1408
-  _globals['_STREAMBARSREQUEST']._serialized_start=1411
-  _globals['_STREAMBARSREQUEST']._serialized_end=1877
-  _globals['_STREAMBARSPOSITION']._serialized_start=1879
-  _globals['_STREAMBARSPOSITION']._serialized_end=1932
-  _globals['_STREAMBARSRESPONSE']._serialized_start=1935
-  _globals['_STREAMBARSRESPONSE']._serialized_end=2133
-  _globals['_STREAMBARSHEADER']._serialized_start=2136
-  _globals['_STREAMBARSHEADER']._serialized_end=2679
-  _globals['_STREAMBARSTRAILER']._serialized_start=2681
-  _globals['_STREAMBARSTRAILER']._serialized_end=2732
-  _globals['_CREATEBARSREQUEST']._serialized_start=2734
-  _globals['_CREATEBARSREQUEST']._serialized_end=2801
-  _globals['_CREATEBARSRESPONSE']._serialized_start=2804
-  _globals['_CREATEBARSRESPONSE']._serialized_end=2993
-  _globals['_REJECTEDSYMBOL']._serialized_start=2995
-  _globals['_REJECTEDSYMBOL']._serialized_end=3057
-  _globals['_UPLOADBARSREQUEST']._serialized_start=3059
-  _globals['_UPLOADBARSREQUEST']._serialized_end=3126
-  _globals['_UPLOADBARSRESPONSE']._serialized_start=3129
-  _globals['_UPLOADBARSRESPONSE']._serialized_end=3335
-  _globals['_REJECTEDBARS']._serialized_start=3337
-  _globals['_REJECTEDBARS']._serialized_end=3421
-  _globals['_DELETEBARSREQUEST']._serialized_start=3424
-  _globals['_DELETEBARSREQUEST']._serialized_end=3622
-  _globals['_DELETEBARSRESPONSE']._serialized_start=3624
-  _globals['_DELETEBARSRESPONSE']._serialized_end=3674
-  _globals['_GETBARCOVERAGEREQUEST']._serialized_start=3677
-  _globals['_GETBARCOVERAGEREQUEST']._serialized_end=3928
-  _globals['_GETBARCOVERAGERESPONSE']._serialized_start=3931
-  _globals['_GETBARCOVERAGERESPONSE']._serialized_end=4215
-  _globals['_SESSIONCOUNTS']._serialized_start=4217
-  _globals['_SESSIONCOUNTS']._serialized_end=4299
-  _globals['_BARGAP']._serialized_start=4302
-  _globals['_BARGAP']._serialized_end=4477
-  _globals['_GETBARSTATISTICSREQUEST']._serialized_start=4479
-  _globals['_GETBARSTATISTICSREQUEST']._serialized_end=4520
-  _globals['_GETBARSTATISTICSRESPONSE']._serialized_start=4522
-  _globals['_GETBARSTATISTICSRESPONSE']._serialized_end=4612
-  _globals['_TIMEFRAMESTATISTICS']._serialized_start=4615
-  _globals['_TIMEFRAMESTATISTICS']._serialized_end=4855
-  _globals['_BARSSERVICE']._serialized_start=4923
-  _globals['_BARSSERVICE']._serialized_end=5887
+  _globals['_GAPREASON']._serialized_start=5759
+  _globals['_GAPREASON']._serialized_end=5822
+  _globals['_GETLATESTBARREQUEST']._serialized_start=208
+  _globals['_GETLATESTBARREQUEST']._serialized_end=342
+  _globals['_GETLATESTBARRESPONSE']._serialized_start=344
+  _globals['_GETLATESTBARRESPONSE']._serialized_end=426
+  _globals['_BATCHGETLATESTBARSREQUEST']._serialized_start=429
+  _globals['_BATCHGETLATESTBARSREQUEST']._serialized_end=570
+  _globals['_BATCHGETLATESTBARSRESPONSE']._serialized_start=572
+  _globals['_BATCHGETLATESTBARSRESPONSE']._serialized_end=674
+  _globals['_LATESTBAR']._serialized_start=676
+  _globals['_LATESTBAR']._serialized_end=760
+  _globals['_LISTBARSREQUEST']._serialized_start=763
+  _globals['_LISTBARSREQUEST']._serialized_end=1178
+  _globals['_LISTBARSRESPONSE']._serialized_start=1181
+  _globals['_LISTBARSRESPONSE']._serialized_end=1565
+  _globals['_UNADJUSTEDACTION']._serialized_start=1567
+  _globals['_UNADJUSTEDACTION']._serialized_end=1634
+  _globals['_STREAMBARSREQUEST']._serialized_start=1637
+  _globals['_STREAMBARSREQUEST']._serialized_end=2147
+  _globals['_STREAMBARSPOSITION']._serialized_start=2149
+  _globals['_STREAMBARSPOSITION']._serialized_end=2202
+  _globals['_STREAMBARSRESPONSE']._serialized_start=2205
+  _globals['_STREAMBARSRESPONSE']._serialized_end=2403
+  _globals['_STREAMBARSHEADER']._serialized_start=2406
+  _globals['_STREAMBARSHEADER']._serialized_end=2949
+  _globals['_STREAMBARSTRAILER']._serialized_start=2951
+  _globals['_STREAMBARSTRAILER']._serialized_end=3002
+  _globals['_CREATEBARSREQUEST']._serialized_start=3004
+  _globals['_CREATEBARSREQUEST']._serialized_end=3071
+  _globals['_CREATEBARSRESPONSE']._serialized_start=3074
+  _globals['_CREATEBARSRESPONSE']._serialized_end=3263
+  _globals['_REJECTEDSYMBOL']._serialized_start=3265
+  _globals['_REJECTEDSYMBOL']._serialized_end=3327
+  _globals['_UPLOADBARSREQUEST']._serialized_start=3329
+  _globals['_UPLOADBARSREQUEST']._serialized_end=3396
+  _globals['_UPLOADBARSRESPONSE']._serialized_start=3399
+  _globals['_UPLOADBARSRESPONSE']._serialized_end=3605
+  _globals['_REJECTEDBARS']._serialized_start=3607
+  _globals['_REJECTEDBARS']._serialized_end=3691
+  _globals['_DELETEBARSREQUEST']._serialized_start=3694
+  _globals['_DELETEBARSREQUEST']._serialized_end=3892
+  _globals['_DELETEBARSRESPONSE']._serialized_start=3894
+  _globals['_DELETEBARSRESPONSE']._serialized_end=3944
+  _globals['_GETBARCOVERAGEREQUEST']._serialized_start=3947
+  _globals['_GETBARCOVERAGEREQUEST']._serialized_end=4242
+  _globals['_GETBARCOVERAGERESPONSE']._serialized_start=4245
+  _globals['_GETBARCOVERAGERESPONSE']._serialized_end=4548
+  _globals['_SESSIONCOUNTS']._serialized_start=4550
+  _globals['_SESSIONCOUNTS']._serialized_end=4632
+  _globals['_BARGAP']._serialized_start=4635
+  _globals['_BARGAP']._serialized_end=4810
+  _globals['_LISTBARREVISIONSREQUEST']._serialized_start=4813
+  _globals['_LISTBARREVISIONSREQUEST']._serialized_end=5040
+  _globals['_LISTBARREVISIONSRESPONSE']._serialized_start=5042
+  _globals['_LISTBARREVISIONSRESPONSE']._serialized_end=5168
+  _globals['_BARVERSION']._serialized_start=5171
+  _globals['_BARVERSION']._serialized_end=5379
+  _globals['_GETBARSTATISTICSREQUEST']._serialized_start=5381
+  _globals['_GETBARSTATISTICSREQUEST']._serialized_end=5422
+  _globals['_GETBARSTATISTICSRESPONSE']._serialized_start=5424
+  _globals['_GETBARSTATISTICSRESPONSE']._serialized_end=5514
+  _globals['_TIMEFRAMESTATISTICS']._serialized_start=5517
+  _globals['_TIMEFRAMESTATISTICS']._serialized_end=5757
+  _globals['_BARSSERVICE']._serialized_start=5825
+  _globals['_BARSSERVICE']._serialized_end=6906
 # @@protoc_insertion_point(module_scope)

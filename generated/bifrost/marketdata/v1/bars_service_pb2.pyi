@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from bifrost.marketdata.v1 import as_of_pb2 as _as_of_pb2
 from bifrost.marketdata.v1 import bar_pb2 as _bar_pb2
 from bifrost.marketdata.v1 import timeframe_pb2 as _timeframe_pb2
 from collections import abc as _abc
@@ -50,19 +51,25 @@ class GetLatestBarRequest(_message.Message):
 
     SYMBOL_FIELD_NUMBER: _builtins.int
     TIMEFRAME_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
     symbol: _builtins.str
     """The ticker. Required."""
     timeframe: _timeframe_pb2.Timeframe.ValueType
     """Which bars. Not said: the finest that is stored of this symbol."""
+    @_builtins.property
+    def as_of(self) -> _as_of_pb2.AsOf:
+        """The point in time whose knowledge is asked for. Not set: now."""
+
     def __init__(
         self,
         *,
         symbol: _builtins.str = ...,
         timeframe: _timeframe_pb2.Timeframe.ValueType = ...,
+        as_of: _as_of_pb2.AsOf | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["symbol", b"symbol", "timeframe", b"timeframe"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "symbol", b"symbol", "timeframe", b"timeframe"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -75,6 +82,9 @@ class GetLatestBarResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     BAR_FIELD_NUMBER: _builtins.int
+    AS_OF_SEQ_FIELD_NUMBER: _builtins.int
+    as_of_seq: _builtins.int
+    """Position in the change log that `as_of` stands for; 0 where it was not set."""
     @_builtins.property
     def bar(self) -> _bar_pb2.Bar:
         """The newest final bar, raw; its `timeframe` says which was chosen."""
@@ -83,10 +93,11 @@ class GetLatestBarResponse(_message.Message):
         self,
         *,
         bar: _bar_pb2.Bar | None = ...,
+        as_of_seq: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bar", b"bar"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bar", b"bar"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_seq", b"as_of_seq", "bar", b"bar"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -100,21 +111,27 @@ class BatchGetLatestBarsRequest(_message.Message):
 
     SYMBOLS_FIELD_NUMBER: _builtins.int
     TIMEFRAME_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
     timeframe: _timeframe_pb2.Timeframe.ValueType
     """Which bars; of a timeframe that is stored. Not said: the finest that is stored of each symbol."""
     @_builtins.property
     def symbols(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The tickers, 1 to 5,000, without repeats. Required."""
 
+    @_builtins.property
+    def as_of(self) -> _as_of_pb2.AsOf:
+        """The point in time whose knowledge is asked for. Not set: now."""
+
     def __init__(
         self,
         *,
         symbols: _abc.Iterable[_builtins.str] | None = ...,
         timeframe: _timeframe_pb2.Timeframe.ValueType = ...,
+        as_of: _as_of_pb2.AsOf | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["symbols", b"symbols", "timeframe", b"timeframe"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "symbols", b"symbols", "timeframe", b"timeframe"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -127,6 +144,9 @@ class BatchGetLatestBarsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     LATEST_BARS_FIELD_NUMBER: _builtins.int
+    AS_OF_SEQ_FIELD_NUMBER: _builtins.int
+    as_of_seq: _builtins.int
+    """Position in the change log that `as_of` stands for; 0 where it was not set."""
     @_builtins.property
     def latest_bars(self) -> _containers.RepeatedCompositeFieldContainer[Global___LatestBar]:
         """An answer for each symbol, in the request's order."""
@@ -135,10 +155,11 @@ class BatchGetLatestBarsResponse(_message.Message):
         self,
         *,
         latest_bars: _abc.Iterable[Global___LatestBar] | None = ...,
+        as_of_seq: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["latest_bars", b"latest_bars"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_seq", b"as_of_seq", "latest_bars", b"latest_bars"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -193,6 +214,7 @@ class ListBarsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SESSION_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
     symbol: _builtins.str
     """The ticker. Required."""
     timeframe: _timeframe_pb2.Timeframe.ValueType
@@ -221,6 +243,10 @@ class ListBarsRequest(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """Last time, exclusive; after start_time. Not set: now."""
 
+    @_builtins.property
+    def as_of(self) -> _as_of_pb2.AsOf:
+        """The point in time whose knowledge is asked for: bars, corporate actions and tickers. Not set: now."""
+
     def __init__(
         self,
         *,
@@ -233,10 +259,11 @@ class ListBarsRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         session: _bar_pb2.Session.ValueType = ...,
+        as_of: _as_of_pb2.AsOf | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "end_time", b"end_time", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "session", b"session", "start_time", b"start_time", "symbol", b"symbol", "timeframe", b"timeframe"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "as_of", b"as_of", "end_time", b"end_time", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "session", b"session", "start_time", b"start_time", "symbol", b"symbol", "timeframe", b"timeframe"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -255,6 +282,7 @@ class ListBarsResponse(_message.Message):
     READ_TIME_FIELD_NUMBER: _builtins.int
     SESSION_FIELD_NUMBER: _builtins.int
     UNADJUSTED_ACTIONS_FIELD_NUMBER: _builtins.int
+    AS_OF_SEQ_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Token of the next page; empty on the last page."""
     adjustment: _bar_pb2.Adjustment.ValueType
@@ -263,6 +291,10 @@ class ListBarsResponse(_message.Message):
     """The timeframe of the stored bars that the answer was made from."""
     session: _bar_pb2.Session.ValueType
     """The part of the trading day that was applied."""
+    as_of_seq: _builtins.int
+    """Position in the change log that the answer was read at: every change up to this seq is in it, and none
+    after. Sent back as `as_of` it gives the same answer again.
+    """
     @_builtins.property
     def bars(self) -> _containers.RepeatedCompositeFieldContainer[_bar_pb2.Bar]:
         """The bars."""
@@ -285,10 +317,11 @@ class ListBarsResponse(_message.Message):
         read_time: _timestamp_pb2.Timestamp | None = ...,
         session: _bar_pb2.Session.ValueType = ...,
         unadjusted_actions: _abc.Iterable[Global___UnadjustedAction] | None = ...,
+        as_of_seq: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["read_time", b"read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "bars", b"bars", "next_page_token", b"next_page_token", "read_time", b"read_time", "session", b"session", "source_timeframe", b"source_timeframe", "unadjusted_actions", b"unadjusted_actions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "as_of_seq", b"as_of_seq", "bars", b"bars", "next_page_token", b"next_page_token", "read_time", b"read_time", "session", b"session", "source_timeframe", b"source_timeframe", "unadjusted_actions", b"unadjusted_actions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -340,6 +373,7 @@ class StreamBarsRequest(_message.Message):
     COLUMNS_FIELD_NUMBER: _builtins.int
     SESSION_FIELD_NUMBER: _builtins.int
     RESUME_AFTER_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
     timeframe: _timeframe_pb2.Timeframe.ValueType
     """Which bars. Required."""
     limit: _builtins.int
@@ -372,6 +406,10 @@ class StreamBarsRequest(_message.Message):
         that arrived tells. The rest is read from a new snapshot.
         """
 
+    @_builtins.property
+    def as_of(self) -> _as_of_pb2.AsOf:
+        """The point in time whose knowledge is asked for: bars, corporate actions and tickers. Not set: now."""
+
     def __init__(
         self,
         *,
@@ -385,10 +423,11 @@ class StreamBarsRequest(_message.Message):
         columns: _abc.Iterable[_bar_pb2.BarColumn.ValueType] | None = ...,
         session: _bar_pb2.Session.ValueType = ...,
         resume_after: Global___StreamBarsPosition | None = ...,
+        as_of: _as_of_pb2.AsOf | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "resume_after", b"resume_after", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "end_time", b"end_time", "resume_after", b"resume_after", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "columns", b"columns", "end_time", b"end_time", "limit", b"limit", "order", b"order", "resume_after", b"resume_after", "session", b"session", "start_time", b"start_time", "symbols", b"symbols", "timeframe", b"timeframe"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "as_of", b"as_of", "columns", b"columns", "end_time", b"end_time", "limit", b"limit", "order", b"order", "resume_after", b"resume_after", "session", b"session", "start_time", b"start_time", "symbols", b"symbols", "timeframe", b"timeframe"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -485,7 +524,7 @@ class StreamBarsHeader(_message.Message):
     """The order of the bars."""
     snapshot_seq: _builtins.int
     """Position in the change log of the snapshot that the whole answer is read from: every change up to
-    this seq is in it, and none after.
+    this seq is in it, and none after. With `as_of` the seq that it stands for.
     """
     session: _bar_pb2.Session.ValueType
     """The part of the trading day."""
@@ -855,6 +894,7 @@ class GetBarCoverageRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     INCLUDE_SESSIONS_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
     symbol: _builtins.str
     """The ticker. Required."""
     timeframe: _timeframe_pb2.Timeframe.ValueType
@@ -877,6 +917,10 @@ class GetBarCoverageRequest(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """Last time, exclusive; after start_time. Not set: behind the last bar that is stored."""
 
+    @_builtins.property
+    def as_of(self) -> _as_of_pb2.AsOf:
+        """The point in time whose knowledge is asked for. Not set: now."""
+
     def __init__(
         self,
         *,
@@ -887,10 +931,11 @@ class GetBarCoverageRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         include_sessions: _builtins.bool = ...,
+        as_of: _as_of_pb2.AsOf | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "include_sessions", b"include_sessions", "page_size", b"page_size", "page_token", b"page_token", "start_time", b"start_time", "symbol", b"symbol", "timeframe", b"timeframe"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "end_time", b"end_time", "include_sessions", b"include_sessions", "page_size", b"page_size", "page_token", b"page_token", "start_time", b"start_time", "symbol", b"symbol", "timeframe", b"timeframe"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -909,12 +954,17 @@ class GetBarCoverageResponse(_message.Message):
     GAPS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SESSIONS_FIELD_NUMBER: _builtins.int
+    AS_OF_SEQ_FIELD_NUMBER: _builtins.int
     count: _builtins.int
     """How many bars are stored in the range."""
     expected_count: _builtins.int
     """How many bars the calendar lets expect in the range."""
     next_page_token: _builtins.str
     """Token of the next page of gaps; empty on the last page."""
+    as_of_seq: _builtins.int
+    """Position in the change log that the answer was read at: every change up to this seq is in it, and none
+    after.
+    """
     @_builtins.property
     def first_time(self) -> _timestamp_pb2.Timestamp:
         """Time of the first bar in the range; not set where there is none."""
@@ -941,10 +991,11 @@ class GetBarCoverageResponse(_message.Message):
         gaps: _abc.Iterable[Global___BarGap] | None = ...,
         next_page_token: _builtins.str = ...,
         sessions: Global___SessionCounts | None = ...,
+        as_of_seq: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["first_time", b"first_time", "last_time", b"last_time", "sessions", b"sessions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "expected_count", b"expected_count", "first_time", b"first_time", "gaps", b"gaps", "last_time", b"last_time", "next_page_token", b"next_page_token", "sessions", b"sessions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_seq", b"as_of_seq", "count", b"count", "expected_count", b"expected_count", "first_time", b"first_time", "gaps", b"gaps", "last_time", b"last_time", "next_page_token", b"next_page_token", "sessions", b"sessions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1025,6 +1076,138 @@ class BarGap(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BarGap: _TypeAlias = BarGap  # noqa: Y015
+
+@_typing.final
+class ListBarRevisionsRequest(_message.Message):
+    """Request of ListBarRevisions. The range is half-open: [start_time, end_time)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    TIMEFRAME_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    symbol: _builtins.str
+    """The ticker. Required."""
+    timeframe: _timeframe_pb2.Timeframe.ValueType
+    """Which bars; one that is stored. Required."""
+    page_size: _builtins.int
+    """Most versions to return: 0 is the default of 100, more than 1,000 is taken as 1,000, negative is
+    INVALID_ARGUMENT.
+    """
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty for the first page. With other parameters than those of
+    the page before it is INVALID_ARGUMENT.
+    """
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """First time, inclusive. Not set: the earliest that bars may have."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Last time, exclusive; after start_time. Not set: now."""
+
+    def __init__(
+        self,
+        *,
+        symbol: _builtins.str = ...,
+        timeframe: _timeframe_pb2.Timeframe.ValueType = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "page_size", b"page_size", "page_token", b"page_token", "start_time", b"start_time", "symbol", b"symbol", "timeframe", b"timeframe"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBarRevisionsRequest: _TypeAlias = ListBarRevisionsRequest  # noqa: Y015
+
+@_typing.final
+class ListBarRevisionsResponse(_message.Message):
+    """Response of ListBarRevisions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    EARLIEST_SEQ_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last page."""
+    earliest_seq: _builtins.int
+    """Position in the change log before which superseded versions are not kept."""
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___BarVersion]:
+        """The versions, by the time of their bar, then as they became known. Bars that were never revised or
+        deleted are left out.
+        """
+
+    def __init__(
+        self,
+        *,
+        versions: _abc.Iterable[Global___BarVersion] | None = ...,
+        next_page_token: _builtins.str = ...,
+        earliest_seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["earliest_seq", b"earliest_seq", "next_page_token", b"next_page_token", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBarRevisionsResponse: _TypeAlias = ListBarRevisionsResponse  # noqa: Y015
+
+@_typing.final
+class BarVersion(_message.Message):
+    """What a bar said, and from when until when."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BAR_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    KNOWN_TIME_FIELD_NUMBER: _builtins.int
+    SUPERSEDED_SEQ_FIELD_NUMBER: _builtins.int
+    SUPERSEDED_TIME_FIELD_NUMBER: _builtins.int
+    DELETED_FIELD_NUMBER: _builtins.int
+    seq: _builtins.int
+    """Position in the change log of the write that stored it; 0 where that is not kept any more."""
+    superseded_seq: _builtins.int
+    """Position in the change log of the write that replaced or deleted it; 0 where it stands."""
+    deleted: _builtins.bool
+    """Whether that write deleted it, and did not replace it."""
+    @_builtins.property
+    def bar(self) -> _bar_pb2.Bar:
+        """The bar, raw."""
+
+    @_builtins.property
+    def known_time(self) -> _timestamp_pb2.Timestamp:
+        """When that was committed; not set where it is not kept any more."""
+
+    @_builtins.property
+    def superseded_time(self) -> _timestamp_pb2.Timestamp:
+        """When that was committed; not set where it stands."""
+
+    def __init__(
+        self,
+        *,
+        bar: _bar_pb2.Bar | None = ...,
+        seq: _builtins.int = ...,
+        known_time: _timestamp_pb2.Timestamp | None = ...,
+        superseded_seq: _builtins.int = ...,
+        superseded_time: _timestamp_pb2.Timestamp | None = ...,
+        deleted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bar", b"bar", "known_time", b"known_time", "superseded_time", b"superseded_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bar", b"bar", "deleted", b"deleted", "known_time", b"known_time", "seq", b"seq", "superseded_seq", b"superseded_seq", "superseded_time", b"superseded_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BarVersion: _TypeAlias = BarVersion  # noqa: Y015
 
 @_typing.final
 class GetBarStatisticsRequest(_message.Message):

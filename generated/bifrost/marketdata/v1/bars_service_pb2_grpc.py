@@ -75,6 +75,11 @@ class BarsServiceStub:
                 request_serializer=bifrost_dot_marketdata_dot_v1_dot_bars__service__pb2.GetBarCoverageRequest.SerializeToString,
                 response_deserializer=bifrost_dot_marketdata_dot_v1_dot_bars__service__pb2.GetBarCoverageResponse.FromString,
                 _registered_method=True)
+        self.ListBarRevisions = channel.unary_unary(
+                '/bifrost.marketdata.v1.BarsService/ListBarRevisions',
+                request_serializer=bifrost_dot_marketdata_dot_v1_dot_bars__service__pb2.ListBarRevisionsRequest.SerializeToString,
+                response_deserializer=bifrost_dot_marketdata_dot_v1_dot_bars__service__pb2.ListBarRevisionsResponse.FromString,
+                _registered_method=True)
         self.GetBarStatistics = channel.unary_unary(
                 '/bifrost.marketdata.v1.BarsService/GetBarStatistics',
                 request_serializer=bifrost_dot_marketdata_dot_v1_dot_bars__service__pb2.GetBarStatisticsRequest.SerializeToString,
@@ -153,6 +158,14 @@ class BarsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListBarRevisions(self, request, context):
+        """Lists every version of the bars of a symbol that were ever revised or deleted, a page at a time: what
+        each said, and from when until when. NOT_FOUND (SYMBOL_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetBarStatistics(self, request, context):
         """Counts what is stored, by timeframe; of one symbol or of all.
         """
@@ -202,6 +215,11 @@ def add_BarsServiceServicer_to_server(servicer, server):
                     servicer.GetBarCoverage,
                     request_deserializer=bifrost_dot_marketdata_dot_v1_dot_bars__service__pb2.GetBarCoverageRequest.FromString,
                     response_serializer=bifrost_dot_marketdata_dot_v1_dot_bars__service__pb2.GetBarCoverageResponse.SerializeToString,
+            ),
+            'ListBarRevisions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBarRevisions,
+                    request_deserializer=bifrost_dot_marketdata_dot_v1_dot_bars__service__pb2.ListBarRevisionsRequest.FromString,
+                    response_serializer=bifrost_dot_marketdata_dot_v1_dot_bars__service__pb2.ListBarRevisionsResponse.SerializeToString,
             ),
             'GetBarStatistics': grpc.unary_unary_rpc_method_handler(
                     servicer.GetBarStatistics,
@@ -426,6 +444,33 @@ class BarsService:
             '/bifrost.marketdata.v1.BarsService/GetBarCoverage',
             bifrost_dot_marketdata_dot_v1_dot_bars__service__pb2.GetBarCoverageRequest.SerializeToString,
             bifrost_dot_marketdata_dot_v1_dot_bars__service__pb2.GetBarCoverageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBarRevisions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bifrost.marketdata.v1.BarsService/ListBarRevisions',
+            bifrost_dot_marketdata_dot_v1_dot_bars__service__pb2.ListBarRevisionsRequest.SerializeToString,
+            bifrost_dot_marketdata_dot_v1_dot_bars__service__pb2.ListBarRevisionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -68,6 +68,10 @@ class BarsServiceStub:
     """Tells which bars of a symbol are there and which are missing by its calendar; gaps a page at a time.
     NOT_FOUND (SYMBOL_NOT_FOUND).
     """
+    ListBarRevisions: _grpc.UnaryUnaryMultiCallable[_bars_service_pb2.ListBarRevisionsRequest, _bars_service_pb2.ListBarRevisionsResponse]
+    """Lists every version of the bars of a symbol that were ever revised or deleted, a page at a time: what
+    each said, and from when until when. NOT_FOUND (SYMBOL_NOT_FOUND).
+    """
     GetBarStatistics: _grpc.UnaryUnaryMultiCallable[_bars_service_pb2.GetBarStatisticsRequest, _bars_service_pb2.GetBarStatisticsResponse]
     """Counts what is stored, by timeframe; of one symbol or of all."""
 
@@ -110,6 +114,10 @@ class BarsServiceAsyncStub(BarsServiceStub):
     GetBarCoverage: _aio.UnaryUnaryMultiCallable[_bars_service_pb2.GetBarCoverageRequest, _bars_service_pb2.GetBarCoverageResponse]  # type: ignore[assignment]
     """Tells which bars of a symbol are there and which are missing by its calendar; gaps a page at a time.
     NOT_FOUND (SYMBOL_NOT_FOUND).
+    """
+    ListBarRevisions: _aio.UnaryUnaryMultiCallable[_bars_service_pb2.ListBarRevisionsRequest, _bars_service_pb2.ListBarRevisionsResponse]  # type: ignore[assignment]
+    """Lists every version of the bars of a symbol that were ever revised or deleted, a page at a time: what
+    each said, and from when until when. NOT_FOUND (SYMBOL_NOT_FOUND).
     """
     GetBarStatistics: _aio.UnaryUnaryMultiCallable[_bars_service_pb2.GetBarStatisticsRequest, _bars_service_pb2.GetBarStatisticsResponse]  # type: ignore[assignment]
     """Counts what is stored, by timeframe; of one symbol or of all."""
@@ -198,6 +206,16 @@ class BarsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_bars_service_pb2.GetBarCoverageResponse, _abc.Awaitable[_bars_service_pb2.GetBarCoverageResponse]]:
         """Tells which bars of a symbol are there and which are missing by its calendar; gaps a page at a time.
         NOT_FOUND (SYMBOL_NOT_FOUND).
+        """
+
+    @_abc_1.abstractmethod
+    def ListBarRevisions(
+        self,
+        request: _bars_service_pb2.ListBarRevisionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_bars_service_pb2.ListBarRevisionsResponse, _abc.Awaitable[_bars_service_pb2.ListBarRevisionsResponse]]:
+        """Lists every version of the bars of a symbol that were ever revised or deleted, a page at a time: what
+        each said, and from when until when. NOT_FOUND (SYMBOL_NOT_FOUND).
         """
 
     @_abc_1.abstractmethod
