@@ -16,6 +16,7 @@ from marketdata.cli.options import (
     Start,
     Symbols,
     TimeframeOption,
+    as_of_point,
     refuse_several,
     utc,
 )
@@ -86,7 +87,7 @@ def bars(
     """
     refuse_several({"--plot": plot, "--json": as_json, "--csv": as_csv})
     asked = BarsAsked(
-        symbols, timeframe, utc(start), utc(end), last, adjustment, session, as_of, address
+        symbols, timeframe, utc(start), utc(end), last, adjustment, session, as_of_point(as_of), address
     )
     form = RowForm.chosen(as_json=as_json, as_csv=as_csv)
     if form is not None:

@@ -19,6 +19,7 @@ from marketdata.cli.options import (
     End,
     Start,
     TimeframeOption,
+    as_of_point,
     refuse_several,
     utc,
 )
@@ -77,7 +78,7 @@ def coverage(
     Example: marketdata coverage AAPL -t 1m --csv --rows gaps > gaps.csv
     """
     refuse_several({"--json": as_json, "--csv": as_csv})
-    found = asyncio.run(_read(address, symbol, timeframe, utc(start), utc(end), as_of))
+    found = asyncio.run(_read(address, symbol, timeframe, utc(start), utc(end), as_of_point(as_of)))
     form = RowForm.chosen(as_json=as_json, as_csv=as_csv)
     if form is not None:
         _write(found, form, rows, symbol, timeframe)

@@ -41,30 +41,10 @@ End = Annotated[
 ]
 
 
-def as_of_point(text: str) -> AsOfPoint:
-    """Read a seq, or a time in ISO 8601; without a zone it is UTC.
-
-    Raises
-    ------
-    typer.BadParameter
-        It is neither.
-    """
-    if text.isdecimal():
-        return int(text)
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{text!r} is neither a seq, such as 17, nor a time, such as 2024-01-02T14:30:00"
-        ) from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
 AsOfOption = Annotated[
-    AsOfPoint | None,
+    str | None,
     typer.Option(
         "--as-of",
-        parser=as_of_point,
         metavar="SEQ|TIME",
         help="What the service knew then: a seq, as it reports them, or a time, UTC (default: now)",
     ),
@@ -80,6 +60,25 @@ AsCsv = Annotated[
 def utc(time: datetime | None) -> datetime | None:
     """Read a time without a zone, as options give it, as UTC."""
     return time.replace(tzinfo=UTC) if time else None
+
+
+def as_of_point(text: str | None) -> AsOfPoint | None:
+    """Read a seq, or a time in ISO 8601; without a zone it is UTC.
+
+    Raises
+    ------
+    typer.BadParameter
+        It is neither.
+    """
+    if text is None or text.isdecimal():
+        return int(text) if text else None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"--as-of {text!r} is neither a seq, such as 17, nor a time, such as 2024-01-02T14:30:00."
+        ) from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def service_address(address: str | None) -> str:
