@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.benchmarks import (
+    as_of,
     first_batch,
     ingest,
     latest_bar,
@@ -32,6 +33,7 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     for module in (
         ingest,
         read,
+        as_of,
         stream,
         path,
         first_batch,
