@@ -1,9 +1,16 @@
 """Servers that an operator gives to the service, and how it is told of them."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Final
 
-from marketdata.storage.embedded import ServerAddress
-from tests.support.databases import connected
+from marketdata.storage.embedded import EmbeddedPostgres, ServerAddress
+from tests.support.databases import Databases, RunningServer, connected, running_server
+from tests.support.embedded import reachable_folder
+from tests.support.servers.apache import apache_programs, apache_server
+from tests.support.servers.provision import NotProvisionedError, skip_or_fail
+from tests.support.servers.timescale import TimescaleServer
 
 #: What settles the schema: a command, and the start of a service.
 SETTLERS: Final = ("migrate", "serve")
@@ -28,3 +35,47 @@ def applied(address: ServerAddress) -> list[int]:
             return []
         rows = connection.execute("SELECT number FROM schema_migration ORDER BY number")
         return [int(str(number)) for (number,) in rows.fetchall()]
+
+
+class GivenServers:
+    """Servers by their name, each started when it is first asked for."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._databases: dict[str, Databases] = {}
+
+    def empty(self, name: str) -> ServerAddress:
+        """Make an empty database on a server."""
+        if name not in self._databases:
+            try:
+                server = self._stack.enter_context(started(name))
+            except NotProvisionedError as error:
+                skip_or_fail(error)
+            self._databases[name] = Databases(server)
+        return self._databases[name].empty()
+
+
+@contextmanager
+def started(name: str) -> Iterator[RunningServer]:
+    """Run a server of that name."""
+    if name == "plain":
+        with running_server(in_memory=True) as plain:
+            yield plain
+        return
+    with reachable_folder() as base:
+        server = server_named(name, base / "data")
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+def server_named(name: str, folder: Path) -> EmbeddedPostgres | TimescaleServer:
+    """Make a server with TimescaleDB that is still to be started."""
+    if name == "timescale":
+        return TimescaleServer()
+    if name == "unloaded":
+        settings = {"shared_preload_libraries": ""}
+        return EmbeddedPostgres(folder, bindir=apache_programs(), extra_settings=settings)
+    return apache_server(folder)

@@ -72,6 +72,18 @@ def run(command: list[Any], folder: Path, **variables: str | int) -> Outcome:
     return Outcome(done.returncode, done.stdout, done.stderr)
 
 
+def begin(folder: Path, *arguments: str, **variables: str | int) -> "subprocess.Popen[str]":
+    """Start a command, and give its process, which is to be ended by its pid only."""
+    return subprocess.Popen(
+        [PROGRAMS / "marketdata", *arguments],
+        env=environment(folder, **variables),
+        cwd=folder.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 @dataclass
 class Service:
     """A service in a process of its own.
