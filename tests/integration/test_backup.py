@@ -27,7 +27,7 @@ from tests.support.privileges import privilege_matrix
 from tests.support.reads import read_in_bulk
 from tests.support.rows import changes, fetch, latest_bars
 from tests.support.servers.provision import REPOSITORY
-from tests.support.servers.running import server_of
+from tests.support.servers.running import made_bare, server_of
 from tests.support.storage import Storage, opened_storage
 
 MINUTE: Final = Timeframe.MINUTE_1
@@ -139,11 +139,8 @@ class GivenDatabase:
         text = (REPOSITORY / "docs" / "storage.md").read_text()
         statements = re.findall(r"^CREATE (?:ROLE|DATABASE) .*;$", text, re.MULTILINE)
         assert len(statements) == 3
-        address = server.address
-        assert address is not None
+        address = made_bare(server)
         with connected(address.for_maintenance()) as connection:
-            connection.execute(f"DROP DATABASE {address.database}".encode())
-            connection.execute(f"DROP ROLE {SERVICE_ROLE}".encode())
             for statement in statements:
                 connection.execute(statement.replace("...", PASSWORD).encode())
         owner = replace(address, user="market_data_owner", password=PASSWORD)
