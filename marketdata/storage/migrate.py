@@ -22,6 +22,10 @@ from marketdata.storage.translate import translated
 
 # Any constant of this service's own: two migrators at once take turns on it.
 _LOCK_KEY: Final = 0x4D44_4D49
+# A migrator that was killed while a statement of its waits must not keep the lock from the next one.
+_SESSION: Final = (
+    "-c timezone=UTC -c client_min_messages=warning -c client_connection_check_interval=1s"
+)
 _NAME: Final = re.compile(r"(?P<number>\d{4})_(?P<title>[a-z_]+)(?:\.(?P<variant>[a-z]+))?\.sql")
 
 _CREATE_HISTORY: Final = """
@@ -168,7 +172,7 @@ async def _migrating(address: Address) -> AsyncIterator[Connection]:
             make_conninfo("", **address.connection_parameters()),
             autocommit=True,
             prepare_threshold=None,
-            options="-c timezone=UTC -c client_min_messages=warning",
+            options=_SESSION,
         )
         async with connection:
             await connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK_KEY])

@@ -135,7 +135,7 @@ async def probe(connection: Connection, wanted: StorageMode | None = None) -> Da
         )
     if not found.has_hypertables:
         return DatabaseFacts(found, version, None, is_durable)
-    _check_version(extension)
+    _check_version(extension, is_installed=installed is not None)
     return DatabaseFacts(found, version, extension, is_durable)
 
 
@@ -158,15 +158,20 @@ def _licensed(license_name: str | None) -> StorageMode:
     return StorageMode.APACHE if license_name == "apache" else StorageMode.TIMESCALE
 
 
-def _check_version(extension: str | None) -> None:
+def _check_version(extension: str | None, *, is_installed: bool) -> None:
     numbers = tuple(int(part) for part in (extension or "0.0").split("-")[0].split(".")[:2])
     if not OLDEST_TIMESCALE <= numbers < FIRST_UNKNOWN_TIMESCALE:
         oldest, first_unknown = (
             ".".join(map(str, bound)) for bound in (OLDEST_TIMESCALE, FIRST_UNKNOWN_TIMESCALE)
         )
+        owner, remedy = (
+            ("database", "update it with ALTER EXTENSION timescaledb UPDATE")
+            if is_installed
+            else ("server", "install one of these on the server, or set MARKETDATA_STORAGE_MODE=plain")
+        )
         raise DatabaseSetupError(
-            f"the database has TimescaleDB {extension}; this service knows {oldest} up to, and not "
-            f"including, {first_unknown}: update the extension with ALTER EXTENSION timescaledb UPDATE"
+            f"the {owner} has TimescaleDB {extension}; this service knows {oldest} up to, and not "
+            f"including, {first_unknown}: {remedy}"
         )
 
 
@@ -176,11 +181,12 @@ def _reason(found: StorageMode, *, has_bars: bool, available: str | None, is_loa
             f"the bars of this database are stored in mode {found.value}; "
             "leave the setting empty, or start with an empty database and import into it"
         )
+    if found.has_hypertables:
+        return f"timescaledb.license makes it {found.value}: change the licence, or the setting"
     if available is None:
         return "the server has no TimescaleDB: install it, or set plain"
-    if not is_loaded:
-        return (
-            "the server does not load TimescaleDB: add it to shared_preload_libraries and restart, "
-            "or set plain"
-        )
-    return f"timescaledb.license makes it {found.value}: change the licence, or the setting"
+    assert not is_loaded  # noqa: S101 -- it would be offered
+    return (
+        "the server does not load TimescaleDB: add it to shared_preload_libraries and restart, "
+        "or set plain"
+    )

@@ -41,7 +41,8 @@ def translated() -> Iterator[None]:
     Raises
     ------
     DatabaseUnavailableError
-        The server cannot be reached, is starting or stopping, or no connection became free.
+        The server cannot be reached, is starting or stopping, lacks a library that the database
+        needs, or no connection became free.
     QueryTimeoutError
         The server cancelled a statement that took too long.
     WriteConflictError
@@ -100,6 +101,16 @@ def _out_of_memory() -> DatabaseUnavailableError:
     )
 
 
+def _no_library() -> DatabaseUnavailableError:
+    # After a package of the server was updated: its loader looks for the database's own version.
+    return DatabaseUnavailableError(
+        "the server has no library that the database needs; where TimescaleDB was updated on it, let "
+        "an administrator run ALTER EXTENSION timescaledb UPDATE in this database, as the first "
+        "statement of a session (psql -X)",
+        retry_after_seconds=_RETRY_AFTER_SECONDS,
+    )
+
+
 def _unavailable() -> DatabaseUnavailableError:
     return DatabaseUnavailableError(
         "the database cannot be reached at the moment; what was not acknowledged was not stored",
@@ -113,5 +124,6 @@ _MEANINGS: Final[Mapping[type[psycopg.Error], Callable[[], ServiceError]]] = {
     pg.QueryCanceled: _timeout,
     pg.DiskFull: _full,
     pg.OutOfMemory: _out_of_memory,
+    pg.UndefinedFile: _no_library,
     **dict.fromkeys((PoolTimeout, PoolClosed, TooManyRequests, *_SERVER_GOING_AWAY), _unavailable),
 }

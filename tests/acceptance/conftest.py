@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.given import GivenServers
 from tests.acceptance.processes import Outcome, Service, marketdata, serving
 from tests.support.embedded import copied, reachable_folder
 
@@ -43,3 +44,10 @@ def start() -> Iterator[Callable[..., Service]]:
     """Give a way to start services; what still runs is ended with the test."""
     with ExitStack() as stack:
         yield lambda *arguments, **variables: stack.enter_context(serving(*arguments, **variables))
+
+
+@pytest.fixture(scope="module")
+def given() -> Iterator[GivenServers]:
+    """Give servers that an operator gives to the service, of this module's own."""
+    with ExitStack() as stack:
+        yield GivenServers(stack)

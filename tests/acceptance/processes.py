@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -70,6 +70,18 @@ def run(command: list[Any], folder: Path, **variables: str | int) -> Outcome:
         check=False,
     )
     return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def begin(folder: Path, *arguments: str, **variables: str | int) -> "subprocess.Popen[str]":
+    """Start a command, and give its process, which is to be ended by its pid only."""
+    return subprocess.Popen(
+        [PROGRAMS / "marketdata", *arguments],
+        env=environment(folder, **variables),
+        cwd=folder.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 @dataclass
@@ -140,12 +152,20 @@ class Service:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *options: str, **variables: str | int) -> Iterator[Service]:
-    """Run a service on a data folder until it is stopped, at the latest with the context."""
+def serving(
+    folder: Path, *options: str, under: Sequence[str] = (), **variables: str | int
+) -> Iterator[Service]:
+    """Run a service on a data folder until it is stopped, at the latest with the context.
+
+    Parameters
+    ----------
+    under : sequence of str
+        A program that becomes the service, with its arguments. Default: none.
+    """
     out, err = folder.parent / "serve.out", folder.parent / "serve.err"
     with out.open("wb") as out_file, err.open("wb") as err_file:
         process = subprocess.Popen(
-            [PROGRAMS / "marketdata", "serve", *options],
+            [*under, PROGRAMS / "marketdata", "serve", *options],
             env=environment(folder, **variables),
             cwd=folder.parent,
             stdout=out_file,

@@ -1,7 +1,9 @@
-"""The documented backup: dumped, restored into an empty database, it answers the same."""
+"""The documented backup: restored into an empty database, or an empty server, it answers the same."""
 
-import os
-import subprocess
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,59 +13,33 @@ from marketdata.domain.bar_query import BarQuery
 from marketdata.domain.calendar_span import CalendarSpan
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
+from marketdata.storage.address import SERVICE_ROLE
 from marketdata.storage.bar_storage import BarStorage
+from marketdata.storage.columnstore import settle_columnstore
 from marketdata.storage.embedded import ServerAddress
-from marketdata.storage.embedded.account import current_account
-from marketdata.storage.embedded.binaries import find_binaries
-from marketdata.storage.embedded.folder import STATE_FOLDER
 from marketdata.storage.migrate import migrate
 from marketdata.storage.modes import StorageMode
+from tests.support.backups import dump, restore
 from tests.support.bars import bars_of
-from tests.support.databases import Databases, connected
+from tests.support.databases import Databases, RunningServer, connected
 from tests.support.kept import midnight_us, store_minutes
+from tests.support.privileges import privilege_matrix
 from tests.support.reads import read_in_bulk
-from tests.support.rows import changes, latest_bars
-from tests.support.servers.apache import apache_programs
+from tests.support.rows import changes, fetch, latest_bars
+from tests.support.servers.provision import REPOSITORY
+from tests.support.servers.running import made_bare, server_of
 from tests.support.storage import Storage, opened_storage
-
-pytestmark = pytest.mark.modes("plain", "apache", reason="pg_dump opens several transactions")
 
 MINUTE: Final = Timeframe.MINUTE_1
 QUERY: Final = BarQuery(("A", "B"), MINUTE, TimeRange(midnight_us(40), midnight_us(-1)))
-
-
-def run(mode: StorageMode, program: str, address: ServerAddress, *arguments: str | Path) -> None:
-    """Run a program of the server's own PostgreSQL, as docs/storage.md has it."""
-    explicit = apache_programs() if mode.has_hypertables else None
-    binaries = find_binaries(explicit, current_account(), STATE_FOLDER)
-    done = subprocess.run(
-        [binaries.program(program), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env={
-            "PATH": os.environ["PATH"],
-            "PGHOST": address.host,
-            "PGPORT": str(address.port),
-            "PGUSER": address.user,
-            "PGDATABASE": address.database,
-            "PGPASSWORD": address.password,
-        },
-    )
-    assert done.returncode == 0, done.stderr
-
-
-def restore(mode: StorageMode, address: ServerAddress, file: Path) -> None:
-    """Restore a file into an empty database, as docs/storage.md has it."""
-    if mode.has_hypertables:
-        with connected(address) as connection:
-            connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
-            connection.execute("SELECT timescaledb_pre_restore()")
-    run(mode, "pg_restore", address, "--exit-on-error", f"--dbname={address.database}", file)
-    if mode.has_hypertables:
-        with connected(address) as connection:
-            connection.execute("SELECT timescaledb_post_restore()")
+PASSWORD: Final = "of the servers that these tests run"  # noqa: S105
+COMPRESS: Final = """
+    SELECT compress_chunk(chunk) FROM show_chunks('market_stock_hist_bars_min_ts') AS chunk
+"""
+COLUMNSTORE: Final = """
+    SELECT (SELECT count(*) FROM timescaledb_information.chunks WHERE is_compressed),
+           (SELECT count(*) FROM timescaledb_information.jobs WHERE proc_name = 'policy_compression')
+"""
 
 
 async def answers(storage: Storage) -> list[Any]:
@@ -79,29 +55,125 @@ async def answers(storage: Storage) -> list[Any]:
     ]
 
 
+async def filled(storage: Storage) -> list[Any]:
+    """Store something of every kind, and give the answers of it."""
+    await store_minutes(storage, "A", 20, 9, 2)
+    await store_minutes(storage, "B", 9)
+    await BarStorage(storage.pools).change(MINUTE, keep=CalendarSpan(months=3))
+    return await answers(storage)
+
+
+async def assert_goes_on(restored: Storage, expected: list[Any]) -> None:
+    """Every answer is the same, and the next write gets the next seq."""
+    assert await answers(restored) == expected
+    await store_minutes(restored, "C", 9, 1)
+    # The symbol, then its bars.
+    later = [change.seq for change in await changes(restored, expected[0])]
+    assert later == [expected[0] + 1, expected[0] + 2]
+
+
+@pytest.fixture
+def empty(databases: Databases, storage_mode: StorageMode) -> Iterator[ServerAddress]:
+    """Give an empty database whose server knows the service's role."""
+    address = databases.empty()
+    if storage_mode is StorageMode.TIMESCALE:  # each of its databases is a server of its own
+        with connected(address) as connection:
+            connection.execute(f"CREATE ROLE {SERVICE_ROLE}".encode())
+    yield address
+    databases.drop(address)
+
+
 async def test_restore_given_a_dump_answers_the_same_and_goes_on(
     storage: Storage,
     database: ServerAddress,
-    databases: Databases,
+    empty: ServerAddress,
     storage_mode: StorageMode,
     tmp_path: Path,
 ) -> None:
     """Every answer is the same, the schema is this release's, and the next write gets the next seq."""
-    await store_minutes(storage, "A", 20, 9, 2)
-    await store_minutes(storage, "B", 9)
-    await BarStorage(storage.pools).change(MINUTE, keep=CalendarSpan(months=3))
-    expected = await answers(storage)
-    file = tmp_path / "marketdata.dump"
-    run(storage_mode, "pg_dump", database, "--format=custom", f"--file={file}")
-    empty = databases.empty()
-    try:
-        restore(storage_mode, empty, file)
-        assert await migrate(empty, storage_mode) == []
-        async with opened_storage(empty.for_service, owner=lambda: empty) as restored:
-            assert await answers(restored) == expected
-            await store_minutes(restored, "C", 9, 1)
-            # The symbol, then its bars.
-            later = [change.seq for change in await changes(restored, expected[0])]
-            assert later == [expected[0] + 1, expected[0] + 2]
-    finally:
-        databases.drop(empty)
+    expected = await filled(storage)
+    dump(storage_mode, database, tmp_path / "marketdata.dump")
+    restore(storage_mode, empty, tmp_path / "marketdata.dump")
+    assert await migrate(empty, storage_mode) == []
+    async with opened_storage(empty.for_service, owner=lambda: empty) as restored:
+        await assert_goes_on(restored, expected)
+
+
+@pytest.mark.modes("timescale", reason="the community edition's columnstore")
+async def test_restore_given_compressed_chunks_has_them_and_their_policies(
+    storage: Storage,
+    database: ServerAddress,
+    empty: ServerAddress,
+    storage_mode: StorageMode,
+    tmp_path: Path,
+) -> None:
+    """They come back compressed, with the same answers, and what keeps them so."""
+    await settle_columnstore(database, storage_mode)
+    expected = await filled(storage)
+    await fetch(storage, COMPRESS)
+    dump(storage_mode, database, tmp_path / "marketdata.dump")
+    restore(storage_mode, empty, tmp_path / "marketdata.dump")
+    assert await settle_columnstore(empty, storage_mode) == []
+    async with opened_storage(empty.for_service, owner=lambda: empty) as restored:
+        assert await fetch(restored, COLUMNSTORE) == await fetch(storage, COLUMNSTORE) == [(3, 3)]
+        await assert_goes_on(restored, expected)
+
+
+@dataclass(frozen=True)
+class GivenDatabase:
+    """A database as docs/storage.md lets an administrator make it.
+
+    Attributes
+    ----------
+    administrator, owner, service : ServerAddress
+        As whom it is reached.
+    """
+
+    administrator: ServerAddress
+    owner: ServerAddress
+    service: ServerAddress
+
+    @classmethod
+    def made_on(cls, server: RunningServer) -> "GivenDatabase":
+        """Run the statements of the document on a server that has no role but its administrator's."""
+        text = (REPOSITORY / "docs" / "storage.md").read_text()
+        statements = re.findall(r"^CREATE (?:ROLE|DATABASE) .*;$", text, re.MULTILINE)
+        assert len(statements) == 3
+        address = made_bare(server)
+        with connected(address.for_maintenance()) as connection:
+            for statement in statements:
+                connection.execute(statement.replace("...", PASSWORD).encode())
+        owner = replace(address, user="market_data_owner", password=PASSWORD)
+        return cls(address, owner, replace(owner, user=SERVICE_ROLE))
+
+
+@pytest.fixture
+def servers(storage_mode: StorageMode) -> Iterator[tuple[RunningServer, RunningServer]]:
+    """Run two servers of the test's own."""
+    with ExitStack() as stack:
+        yield (
+            stack.enter_context(server_of(storage_mode)),
+            stack.enter_context(server_of(storage_mode)),
+        )
+
+
+@pytest.mark.modes("plain", "apache", reason="roles of a server that knows who connects")
+async def test_restore_given_an_empty_server_has_every_answer_and_every_right(
+    servers: tuple[RunningServer, RunningServer], storage_mode: StorageMode, tmp_path: Path
+) -> None:
+    """Roles as documented on both; what the service may do there is what it might."""
+    source, target = (GivenDatabase.made_on(server) for server in servers)
+    if storage_mode.has_hypertables:
+        with connected(source.owner) as connection:
+            connection.execute("CREATE EXTENSION timescaledb")
+    await migrate(source.owner, storage_mode)
+    async with opened_storage(lambda: source.service, owner=lambda: source.owner) as storage:
+        expected = await filled(storage)
+    dump(storage_mode, source.owner, tmp_path / "marketdata.dump")
+    # TimescaleDB's own tables are a superuser's.
+    by = target.administrator if storage_mode.has_hypertables else target.owner
+    restore(storage_mode, by, tmp_path / "marketdata.dump")
+    assert privilege_matrix(target.owner) == privilege_matrix(source.owner)
+    assert await migrate(target.owner, storage_mode) == []
+    async with opened_storage(lambda: target.service, owner=lambda: target.owner) as restored:
+        await assert_goes_on(restored, expected)

@@ -17,18 +17,15 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import DatabaseUnavailableError, MigrationError
 from marketdata.storage import migrate as migrate_module
-from marketdata.storage.commit import CommitResult
 from marketdata.storage.embedded import ServerAddress
 from marketdata.storage.migrate import Migration, migrate, migrations, pending
 from marketdata.storage.modes import StorageMode
-from tests.support.bars import Bar, days, frame_of
 from tests.support.databases import Databases, connected
 from tests.support.dumps import FIRST_RELEASE, SCHEMA, dump_schema, restore_database
-from tests.support.release_dump import ACTIONS, SERIES, expected_bars
-from tests.support.rows import changes, fetch, latest_bars, stored_bars
+from tests.support.releases import assert_kept
+from tests.support.rows import fetch
 from tests.support.storage import opened_storage
 
 pytestmark = pytest.mark.modes("plain", reason="it compares with the schema of plain mode")
@@ -172,25 +169,7 @@ async def test_migrate_given_the_first_release_keeps_its_rows_and_goes_on(
     await migrate(empty, PLAIN)
     assert dump_schema(empty).count("ATTACH PARTITION") > 0
     async with opened_storage(lambda: empty) as storage:
-        for timeframe, bars in SERIES.items():
-            expected = expected_bars(timeframe)
-            assert await stored_bars(storage, timeframe) == expected
-            newest = {bar.symbol: bar for bar in expected}
-            assert await latest_bars(storage, timeframe) == list(newest.values())
-            # What it had is known as it is, and what is new goes behind the last entry of the log.
-            assert await storage.writer.commit_bars(frame_of(bars[:2]), timeframe) == CommitResult(
-                unchanged=2
-            )
-        log = await changes(storage)
-        assert [change.seq for change in log] == list(range(1, 9))
-        assert [change.kind for change in log] == ["symbol", "action", *["bars"] * 6]
-        assert [bar.revision for change in log[3::2] for bar in change.bars or []] == [1, 1, 1]
-        assert (await storage.symbols.get("FB")).symbol == "META"
-        assert (await storage.actions.add("AAPL", ACTIONS)).accepted == 0
-        result = await storage.writer.commit_bars(
-            frame_of([Bar("AAPL", days(20_000))]), Timeframe.DAY_1
-        )
-        assert result == CommitResult(accepted=1, seq=9)
+        await assert_kept(storage)
 
 
 async def test_first_release_given_its_dump_has_rows_of_every_table(empty: ServerAddress) -> None:

@@ -38,6 +38,7 @@ ANSWERS: Final = {
     "57014": QueryTimeoutError,  # query_canceled
     "53100": StorageFullError,  # disk_full
     "53200": DatabaseUnavailableError,  # out_of_memory
+    "58P01": DatabaseUnavailableError,  # undefined_file
     "53300": DatabaseUnavailableError,  # too_many_connections
     "57P01": DatabaseUnavailableError,  # admin_shutdown
     "57P02": DatabaseUnavailableError,  # crash_shutdown

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import errors as pg
 from psycopg import sql
 
 from marketdata.errors import DatabaseSetupError
@@ -51,10 +52,7 @@ def prepare_database(address: ServerAddress) -> None:
                 name = sql.Identifier(address.database)
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
             _prepare_service_role(connection, address.for_service())
-        # As the service's role, which is proven by it, and whose own settings count.
-        with _connection(address.for_service()) as connection:
-            query = "SELECT name, setting FROM pg_settings WHERE name = ANY(%s)"
-            found = dict(connection.execute(query, (list(DURABLE),)).fetchall())
+        found = _read_durability(address)
     except psycopg.Error as error:
         _LOG.exception("embedded_postgres_prepare_failed port=%d", address.port)
         message = (
@@ -69,6 +67,27 @@ def prepare_database(address: ServerAddress) -> None:
             f"ALTER ROLE ... SET that changes it."
         )
         raise DatabaseSetupError(message)
+
+
+def _read_durability(address: ServerAddress) -> dict[str, str]:
+    """Read the settings as the service's role, which is proven by it, and whose own ones count."""
+    query = "SELECT name, setting FROM pg_settings WHERE name = ANY(%s)"
+    try:
+        with _connection(address.for_service()) as connection:
+            return dict(connection.execute(query, (list(DURABLE),)).fetchall())
+    except pg.UndefinedFile:
+        # The operator named newer programs, whose TimescaleDB has no library of the version that the
+        # database has. Nobody else could update it: this server runs for the service only.
+        _update_extension(address)
+    with _connection(address.for_service()) as connection:
+        return dict(connection.execute(query, (list(DURABLE),)).fetchall())
+
+
+def _update_extension(address: ServerAddress) -> None:
+    # The first statement of its session: any other would load the library that is missing.
+    with _connection(address) as connection:
+        connection.execute("ALTER EXTENSION timescaledb UPDATE")
+    _LOG.warning("embedded_postgres_extension_updated extension=timescaledb")
 
 
 def _prepare_service_role(

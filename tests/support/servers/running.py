@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from marketdata.storage.address import SERVICE_ROLE
+from marketdata.storage.embedded import ServerAddress
 from marketdata.storage.modes import StorageMode
-from tests.support.databases import RunningServer, running_server
+from tests.support.databases import RunningServer, connected, running_server
 from tests.support.embedded import reachable_folder
 from tests.support.servers.apache import apache_server
 from tests.support.servers.timescale import TimescaleServer
@@ -30,3 +32,13 @@ def server_of(mode: StorageMode) -> Iterator[RunningServer]:
             yield server
         finally:
             server.stop()
+
+
+def made_bare(server: RunningServer) -> ServerAddress:
+    """Take from a native server what the launcher made; give its administrator's address."""
+    address = server.address
+    assert address is not None
+    with connected(address.for_maintenance()) as connection:
+        connection.execute(f"DROP DATABASE {address.database}".encode())
+        connection.execute(f"DROP ROLE {SERVICE_ROLE}".encode())
+    return address
