@@ -23,18 +23,14 @@ _CATALOG: Final = """
       FROM _timescaledb_catalog.continuous_agg
      WHERE user_view_schema = 'public' AND user_view_name = %s
 """
-# Behind the threshold nothing is noted, since nothing there was ever refreshed. What is noted goes from
-# the hypertable's log to that of each aggregate, and in later versions to a list of what is about to be
-# refreshed; each step is a transaction, so that a snapshot sees every range in one of them at least.
+# The log of an aggregate begins with all times; what lies behind the last refresh is still in it. What
+# is noted later goes from the hypertable's log to that of each aggregate, and in later versions to one
+# of what is about to be refreshed; each step is a transaction, so a snapshot finds it in one of them.
 _STALE: Final = sql.SQL("""
     SELECT lower(span), upper(span)
       FROM (SELECT unnest(range_agg(int8range(greatest(least(low, {end}), {start}),
                                               greatest(least(high, {end}), {start}), '[]'))) AS span
-              FROM (SELECT watermark, {end}
-                      FROM _timescaledb_catalog.continuous_aggs_invalidation_threshold
-                     WHERE hypertable_id = {table}
-                    UNION ALL
-                    SELECT lowest_modified_value, greatest_modified_value
+              FROM (SELECT lowest_modified_value, greatest_modified_value
                       FROM _timescaledb_catalog.continuous_aggs_hypertable_invalidation_log
                      WHERE hypertable_id = {table}
                     UNION ALL

@@ -257,13 +257,14 @@ async def test_statistics_given_a_late_change_are_right_at_once(
 
 
 @AGGREGATES
+@pytest.mark.parametrize("until", ["'2024-02-01 00:00+00'", "NULL"], ids=["a day", "the end"])
 async def test_statistics_given_bars_behind_the_last_refresh_are_right_at_once(
-    database: ServerAddress, storage: Storage, storage_mode: StorageMode
+    database: ServerAddress, storage: Storage, storage_mode: StorageMode, until: str
 ) -> None:
     """Nothing is noted of what comes behind the refreshed days; it is counted."""
     await settle(database, storage_mode)
     await fill(storage)
-    await run(storage, REFRESH)
+    await run(storage, REFRESH.replace("'2024-02-01 00:00+00'", until))
     await store(storage, "A", 19_800)
     assert not await is_counted_ahead(storage)
     await assert_true(storage)
