@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from marketdata.config import Settings
 from marketdata.errors import MigrationError
 from marketdata.storage.address import DatabaseAddress, DatabaseRoles
+from marketdata.storage.aggregates import settle_aggregates
 from marketdata.storage.columnstore import settle_columnstore
 from marketdata.storage.lifecycle import borrow_embedded, own_embedded
 from marketdata.storage.migrate import Migration, make_extension, migrate, migrations, pending
@@ -77,6 +78,7 @@ async def migrate_database(roles: DatabaseRoles, settings: Settings) -> list[Mig
     facts = await probe_address(roles.owner(), wanted)
     applied = await migrate(roles.owner(), facts.mode)
     await settle_columnstore(roles.owner(), facts.mode)
+    await settle_aggregates(roles.owner(), facts.mode)
     return applied
 
 

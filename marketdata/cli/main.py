@@ -17,6 +17,7 @@ from marketdata.cli.files import export, import_csv, import_parquet
 from marketdata.cli.output import ERR
 from marketdata.cli.revisions import revisions
 from marketdata.cli.serve import serve
+from marketdata.cli.stats import stats
 from marketdata.cli.symbols import symbols
 from marketdata.cli.texts import help_of
 from marketdata.errors import (
@@ -46,7 +47,7 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for command in (serve, migrate, bars, coverage, revisions, symbols, export, doctor):
+    for command in (serve, migrate, bars, coverage, revisions, stats, symbols, export, doctor):
         commands.command(help=help_of(command))(command)
     commands.add_typer(_imports(), name="import")
     commands.add_typer(_storage(), name="storage")

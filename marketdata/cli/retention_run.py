@@ -13,8 +13,10 @@ from marketdata.cli.rows import INTERRUPTED, RowForm, RowWriter, piped
 from marketdata.cli.upkeep import OpenDatabase, opened_database
 from marketdata.config import Settings
 from marketdata.errors import StorageSettingError
+from marketdata.storage.aggregates import settle_aggregates
 from marketdata.storage.bar_storage import TableStorage
 from marketdata.storage.retention import DroppedPartition, OldPartition
+from marketdata.storage.roles import may_migrate
 
 _FIELDS: Final = ("table", "partition", "start", "end", "rows", "size_bytes", "compressed", "confirmed")
 _HEADINGS: Final = ("table", "keep", "confirmed", "from", "until", "partitions", "rows", "size")
@@ -98,6 +100,9 @@ async def _apply(
             for table, kept, _ in found:
                 timeframe = table.timeframe
                 await opened.upkeep.settings.confirm_retention(timeframe, kept.keep)
+                if await may_migrate(opened.roles.owner()):
+                    # Days that are dropped now are not counted anew.
+                    await settle_aggregates(opened.roles.owner(), opened.facts.mode)
                 reason = f"older than {kept.keep}, by an operator"
                 result = await opened.upkeep.retention.apply(timeframe, reason, on_dropped)
                 left += result.left

@@ -15,9 +15,9 @@ _SPAN = "SPAN"
 def show(*, as_json: AsJson = False) -> None:
     """Show each bar table: what it holds, on how much disk, and how it is kept.
 
-    Rows are an estimate from the database's statistics. Sizes are on disk, with indexes. "keep" is
-    the age of what retention drops, and "confirmed" whether it does: until an operator confirms it
-    with marketdata retention apply, nothing is ever dropped.
+    Rows are counted, or estimated (~) where counting would take long. Sizes are on disk, with
+    indexes. "keep" is the age of what retention drops, and "confirmed" whether it does: until an
+    operator confirms it with marketdata retention apply, nothing is ever dropped.
 
     Example: marketdata storage show
 

@@ -8,14 +8,16 @@ from marketdata.cli.rows import RowForm, RowWriter, piped
 from marketdata.cli.upkeep import opened_database
 from marketdata.config import Settings
 from marketdata.domain.calendar_span import CalendarSpan
+from marketdata.storage.aggregates import settle_aggregates
 from marketdata.storage.bar_storage import TableStorage
 from marketdata.storage.columnstore import settle_columnstore
 from marketdata.storage.roles import may_migrate
-from marketdata.storage.table_sizes import TableSize, read_table_size
+from marketdata.storage.table_sizes import TableSize, read_table_size, tables_held
 
 _FIELDS: Final = (
     "table", "mode", "interval", "partitions", "compressed", "rows", "size_bytes", "bytes_before",
-    "bytes_after", "oldest", "newest", "compress_after", "keep", "confirmed", "dropped_before",
+    "bytes_after", "rows_estimated", "oldest", "newest", "compress_after", "keep", "confirmed",
+    "dropped_before",
 )  # fmt: skip
 _HEADINGS: Final = (
     "table", "confirmed", "keep", "interval", "partitions", "compressed", "rows", "size", "ratio",
@@ -28,15 +30,16 @@ async def show(settings: Settings, *, as_json: bool) -> None:
     found: list[tuple[Table, TableStorage, TableSize]] = []
     async with opened_database(settings, "storage show") as opened:
         mode = opened.facts.mode.value
-        for table in Table:
-            kept = await opened.upkeep.settings.get(table.timeframe)
-            async with opened.pools.query() as connection:
-                found.append((table, kept, await read_table_size(connection, table.timeframe)))
+        kept = {table: await opened.upkeep.settings.get(table.timeframe) for table in Table}
+        async with tables_held(opened.pools) as connection:
+            for table in Table:
+                size = await read_table_size(connection, table.timeframe)
+                found.append((table, kept[table], size))
     if as_json:
         with piped():
             RowWriter(RowForm.JSON, _FIELDS).write(_row(mode, *one) for one in found)
         return
-    rows = [_table_row(*one) for one in found]
+    rows = [table_row(*one) for one in found]
     print_table(_HEADINGS, rows, numbers_from=4, spare=("ratio", "interval", "newest"))
     OUT.print(f"\n{opened.facts}")
 
@@ -57,6 +60,7 @@ async def change(
         is_settled = await may_migrate(opened.roles.owner())
         if is_settled:
             await settle_columnstore(opened.roles.owner(), opened.facts.mode)
+            await settle_aggregates(opened.roles.owner(), opened.facts.mode)
     OUT.print(
         f"{table.value}: partitions of {after.interval_days}d, compressed after {after.compress_after},"
         f" kept for {after.keep}",
@@ -79,6 +83,7 @@ def _row(mode: str, table: Table, kept: TableStorage, size: TableSize) -> tuple[
         size.size_bytes,
         size.bytes_before,
         size.bytes_after,
+        size.is_estimate,
         iso_text(size.first_us),
         iso_text(size.last_us),
         str(kept.compress_after),
@@ -88,7 +93,8 @@ def _row(mode: str, table: Table, kept: TableStorage, size: TableSize) -> tuple[
     )
 
 
-def _table_row(table: Table, kept: TableStorage, size: TableSize) -> list[str]:
+def table_row(table: Table, kept: TableStorage, size: TableSize) -> list[str]:
+    """Write the line of a table for people."""
     ratio = f"{size.bytes_before / size.bytes_after:.1f}" if size.bytes_after else ""
     return [
         table.value,
@@ -97,7 +103,7 @@ def _table_row(table: Table, kept: TableStorage, size: TableSize) -> list[str]:
         f"{kept.interval_days}d",
         f"{size.partitions:,}",
         f"{size.compressed:,}",
-        f"{size.rows:,}",
+        f"{'~' if size.is_estimate else ''}{size.rows:,}",
         size_text(size.size_bytes),
         ratio,
         day_text(size.first_us),

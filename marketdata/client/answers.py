@@ -286,11 +286,18 @@ class TimeframeStatistics:
     timeframe : Timeframe
         Which bars.
     rows, symbols : int
-        How many bars, of how many symbols; of all symbols together `rows` is an estimate.
+        How many bars, of how many symbols.
     first, last : datetime
         Times of the first and last bar, UTC.
     size_bytes, partitions : int
         On disk with indexes; 0 where one symbol was asked for.
+    rows_estimated : bool
+        Whether `rows` is an estimate, because counting would take longer than a call may; never where
+        one symbol was asked for.
+    compressed_partitions : int
+        How many of them are compressed; 0 where the database does not compress.
+    bytes_before_compression, bytes_after_compression : int
+        Of these right before they were compressed, and right after it, with indexes.
     """
 
     timeframe: Timeframe
@@ -300,6 +307,17 @@ class TimeframeStatistics:
     last: datetime
     size_bytes: int
     partitions: int
+    rows_estimated: bool = False
+    compressed_partitions: int = 0
+    bytes_before_compression: int = 0
+    bytes_after_compression: int = 0
+
+    @property
+    def compression_ratio(self) -> float | None:
+        """How many times less the compressed partitions take; None where there are none."""
+        if not self.bytes_after_compression:
+            return None
+        return self.bytes_before_compression / self.bytes_after_compression
 
 
 @dataclass(frozen=True, slots=True)

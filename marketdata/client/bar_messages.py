@@ -255,6 +255,10 @@ def from_statistics(line: bars_service_pb2.TimeframeStatistics) -> TimeframeStat
         last=decode_moment(line.last_time),
         size_bytes=line.size_bytes,
         partitions=line.partitions,
+        rows_estimated=line.rows_estimated,
+        compressed_partitions=line.compressed_partitions,
+        bytes_before_compression=line.bytes_before_compression,
+        bytes_after_compression=line.bytes_after_compression,
     )
 
 

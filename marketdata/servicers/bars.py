@@ -53,6 +53,7 @@ from marketdata.wire.latest_bars import (
 )
 from marketdata.wire.page_token import encode_page_token
 from marketdata.wire.revisions import parse_list_bar_revisions, to_revisions_response
+from marketdata.wire.times import to_timestamp
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -283,19 +284,10 @@ class BarsServicer(BarsServiceServicer):
         """Count what is stored; see the contract."""
         symbol = parse_get_bar_statistics(request)
         reader = self._statistics
+        now_us = self._clock.now_us()
         found = await (reader.of_symbol(symbol) if symbol else reader.of_all())
         return messages.GetBarStatisticsResponse(
-            timeframes=[
-                to_proto_statistics(
-                    line.timeframe,
-                    line.rows,
-                    line.symbols,
-                    (line.first_us, line.last_us),
-                    line.size_bytes,
-                    line.partitions,
-                )
-                for line in found
-            ]
+            timeframes=[to_proto_statistics(line) for line in found], read_time=to_timestamp(now_us)
         )
 
 

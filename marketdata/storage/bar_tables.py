@@ -36,6 +36,11 @@ def rollup_table(timeframe: Timeframe) -> sql.Identifier:
     return sql.Identifier(f"bar_rollup_{bar_table_label(timeframe)}")
 
 
+def aggregate_name(timeframe: Timeframe) -> str:
+    """Name of the continuous aggregate that counts bars of `timeframe` by day, in timescale mode."""
+    return f"bar_statistics_{bar_table_label(timeframe)}"
+
+
 def partition_starts(timeframe: Timeframe, time_us: npt.NDArray[np.int64]) -> list[int]:
     """List the starts of the partitions that bars of these times fall into.
 

@@ -2,19 +2,15 @@
 
 from typing import Any, Final
 
-from psycopg import AsyncConnection, sql
-from psycopg.conninfo import make_conninfo
+from psycopg import sql
 
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.address import Address
 from marketdata.storage.bar_storage import STORED
 from marketdata.storage.bar_tables import bar_table, bar_table_label, bar_table_name
 from marketdata.storage.modes import StorageMode
+from marketdata.storage.owner_connection import owner_connection
 from marketdata.storage.pools import Connection
-from marketdata.storage.translate import translated
-
-# ALTER TABLE locks out readers: where a stream keeps it waiting, it must not keep all others.
-_PATIENCE: Final = "-c lock_timeout=5s -c timezone=UTC -c client_min_messages=warning"
 
 _FOUND: Final = """
     SELECT dimension.time_interval = kept.partition_interval,
@@ -70,20 +66,12 @@ async def settle_columnstore(address: Address, mode: StorageMode) -> list[str]:
     """
     if not mode.has_hypertables:
         return []
-    with translated():
-        # Unprepared: TimescaleDB skips an ALTER ... SET that is prepared, and says nothing.
-        connection = await AsyncConnection.connect(
-            make_conninfo("", **address.connection_parameters()),
-            autocommit=True,
-            prepare_threshold=None,
-            options=_PATIENCE,
-        )
-        async with connection:
-            changed = []
-            for timeframe in STORED:
-                async with connection.transaction():
-                    changed += await _settle(connection, timeframe, mode)
-            return changed
+    async with owner_connection(address) as connection:
+        changed = []
+        for timeframe in STORED:
+            async with connection.transaction():
+                changed += await _settle(connection, timeframe, mode)
+        return changed
 
 
 async def _settle(connection: Connection, timeframe: Timeframe, mode: StorageMode) -> list[str]:

@@ -1,64 +1,27 @@
 """What is stored, counted."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from psycopg import sql
 
+from marketdata.domain.bar_statistics import TimeframeStatistics
 from marketdata.domain.symbol import TickerSegment
 from marketdata.domain.time_range import from_unix_us
 from marketdata.domain.timeframe import Timeframe
-from marketdata.storage.bar_tables import bar_table, bar_table_name
+from marketdata.storage.bar_counts import MOST_COUNTED_BYTES
+from marketdata.storage.bar_storage import STORED
+from marketdata.storage.bar_tables import bar_table
 from marketdata.storage.pools import Connection, Pools
 from marketdata.storage.symbols import resolve, unknown_symbol
+from marketdata.storage.table_sizes import read_table_size, tables_held
 
-# Partitions' own statistics, which autovacuum keeps: counting ten years of minutes takes minutes. A
-# partition that was never analyzed says -1, and its size stands for its rows (120 bytes each).
-_SIZES: Final = """
-    SELECT count(*), coalesce(sum(pg_total_relation_size(child.oid)), 0)::bigint,
-           coalesce(sum(CASE WHEN child.reltuples < 0 THEN pg_relation_size(child.oid) / 120
-                             ELSE child.reltuples END), 0)::bigint
-      FROM pg_inherits AS link JOIN pg_class AS child ON child.oid = link.inhrelid
-     WHERE link.inhparent = %(table)s::regclass
-"""
-# Latest bars tell symbols and the end; the beginning is the first bar of the first partition with any.
-_SYMBOLS: Final = """
-    SELECT count(*), (extract(epoch FROM max(time)) * 1000000)::bigint
-      FROM bar_latest WHERE timeframe = %(timeframe)s
-"""
-_FIRST: Final = sql.SQL("SELECT (extract(epoch FROM min(time)) * 1000000)::bigint FROM {table}")
 # By the primary key, within the partitions of the segment.
 _SEGMENT: Final = sql.SQL("""
     SELECT count(*), (extract(epoch FROM min(time)) * 1000000)::bigint,
            (extract(epoch FROM max(time)) * 1000000)::bigint
       FROM {table} WHERE symbol = %(symbol)s AND time >= %(start)s AND time < %(end)s
 """)
-
-
-@dataclass(frozen=True, slots=True)
-class TimeframeStatistics:
-    """What is stored of one timeframe.
-
-    Attributes
-    ----------
-    rows : int
-        Bars: an estimate for all symbols, exact for one.
-    symbols : int
-        Symbols that have bars.
-    first_us, last_us : int
-        Times of the first and the last bar, Unix microseconds.
-    size_bytes, partitions : int
-        On disk with indexes; 0 for one symbol.
-    """
-
-    timeframe: Timeframe
-    rows: int
-    symbols: int
-    first_us: int
-    last_us: int
-    size_bytes: int = 0
-    partitions: int = 0
 
 
 class StatisticsReader:
@@ -68,28 +31,44 @@ class StatisticsReader:
     ----------
     pools : Pools
         Where queries run.
+    most_counted_bytes : int
+        Up to which size bars of all symbols are counted; above they are estimated.
     """
 
-    def __init__(self, pools: Pools) -> None:
+    def __init__(self, pools: Pools, most_counted_bytes: int = MOST_COUNTED_BYTES) -> None:
         self._pools = pools
+        self._most_counted_bytes = most_counted_bytes
 
     async def of_all(self) -> list[TimeframeStatistics]:
-        """Count the bars of all symbols, by timeframe; timeframes without bars are left out."""
-        found = []
-        async with self._pools.query() as connection:
-            for timeframe in (t for t in Timeframe if t.is_stored):
-                symbols, last_us = await _row(connection, _SYMBOLS, {"timeframe": timeframe.value})
-                if symbols == 0:
-                    continue
-                table = {"table": bar_table_name(timeframe)}
-                partitions, size_bytes, rows = await _row(connection, _SIZES, table)
-                (first_us,) = await _row(connection, _FIRST.format(table=bar_table(timeframe)), {})
-                found.append(
-                    TimeframeStatistics(
-                        timeframe, rows, symbols, first_us, last_us, size_bytes, partitions
-                    )
-                )
-        return found
+        """Count the bars of all symbols in one snapshot, by timeframe; those without bars are left out.
+
+        Raises
+        ------
+        DatabaseUnavailableError, QueryTimeoutError, WriteConflictError
+            The database cannot answer now.
+        """
+        async with tables_held(self._pools) as connection:
+            sizes = [
+                await read_table_size(connection, timeframe, self._most_counted_bytes)
+                for timeframe in STORED
+            ]
+        return [
+            TimeframeStatistics(
+                size.timeframe,
+                size.rows,
+                size.symbols,
+                size.first_us,
+                size.last_us,
+                is_estimate=size.is_estimate,
+                size_bytes=size.size_bytes,
+                partitions=size.partitions,
+                compressed_partitions=size.compressed,
+                bytes_before_compression=size.bytes_before,
+                bytes_after_compression=size.bytes_after,
+            )
+            for size in sizes
+            if size.first_us is not None and size.last_us is not None
+        ]
 
     async def of_symbol(self, symbol: str) -> list[TimeframeStatistics]:
         """Count the bars of one symbol, by timeframe.

@@ -1,39 +1,77 @@
-"""What the bar tables hold, by what the database knows of their partitions: nothing is counted."""
+"""What the bar tables hold: partitions, bytes, compression, and how many bars."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from psycopg import sql
+
+from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
-from marketdata.storage.bar_tables import bar_table_label, bar_table_name
-from marketdata.storage.partitions import read_partitions
-from marketdata.storage.pools import Connection
+from marketdata.storage.bar_counts import (
+    MOST_COUNTED_BYTES,
+    PartitionSize,
+    count_bars,
+    find_first,
+)
+from marketdata.storage.bar_storage import STORED
+from marketdata.storage.bar_tables import bar_table, bar_table_label, bar_table_name
+from marketdata.storage.day_counts import NOTHING_KNOWN, read_day_counts
+from marketdata.storage.pools import Connection, Pools
 
-_PARTITIONS: Final = """
-    SELECT count(*), count(*) FILTER (WHERE is_compressed), coalesce(sum(rows_estimate), 0)::bigint,
-           coalesce(sum(size_bytes), 0)::bigint
-      FROM bar_partitions(%(which)s::bar_table)
-"""
-# By the primary key; a row a symbol.
-_BOUNDS: Final = """
-    SELECT (extract(epoch FROM min(first_time)) * 1000000)::bigint,
-           (extract(epoch FROM max(time)) * 1000000)::bigint
-      FROM bar_latest WHERE timeframe = %(timeframe)s
-"""
-# Only the community edition knows it; the others refuse the question.
-_HAS_COLUMNSTORE: Final = """
-    SELECT relkind = 'r' AND coalesce(current_setting('timescaledb.license', true), '') = 'timescale'
+_ONE_SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+# Before the snapshot, so that no partition is dropped while it is looked at (read_locks.py).
+_HOLD: Final = sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(
+    sql.SQL(", ").join(sql.SQL("ONLY {}").format(bar_table(timeframe)) for timeframe in STORED)
+)
+# Hypertables are ordinary tables to PostgreSQL. Only the community edition has a columnstore; others
+# refuse questions about it.
+_KIND: Final = """
+    SELECT relkind = 'r',
+           relkind = 'r' AND coalesce(current_setting('timescaledb.license', true), '') = 'timescale'
       FROM pg_class WHERE oid = %(name)s::regclass
 """
-# A compressed chunk that was never analyzed says that it has no rows; its compression counted them.
+# As the planner does it: what a page held when it was analyzed, times the pages of today. A partition
+# that was never analyzed has pages of bars of 120 bytes, each with its header.
+_HEAP_ROWS: Final = sql.SQL("""
+           CASE WHEN class.reltuples > 0 AND class.relpages > 0
+                THEN class.reltuples / class.relpages * (pg_relation_size(class.oid) / 8192)
+                ELSE pg_relation_size(class.oid) / 120 END::bigint""")
+_PARTITIONS: Final = sql.SQL("""
+    SELECT (extract(epoch FROM part.range_start) * 1000000)::bigint,
+           (extract(epoch FROM part.range_end) * 1000000)::bigint, part.is_compressed, part.size_bytes,
+           {rows}
+      FROM bar_partitions(%(which)s::bar_table) AS part
+      JOIN pg_class AS class ON class.relname = part.name
+                            AND class.relnamespace = 'public'::regnamespace
+     ORDER BY 1
+""").format(rows=_HEAP_ROWS)
+# What was compressed is no longer in the chunk's own pages; its compression counted it.
+_CHUNKS: Final = sql.SQL("""
+    SELECT (extract(epoch FROM part.range_start) * 1000000)::bigint,
+           (extract(epoch FROM part.range_end) * 1000000)::bigint, part.is_compressed, part.size_bytes,
+           coalesce(compressed.numrows_pre_compression, 0) + {rows}
+      FROM bar_partitions(%(which)s::bar_table) AS part
+      JOIN _timescaledb_catalog.chunk ON chunk.table_name = part.name
+      JOIN _timescaledb_catalog.hypertable AS parent
+        ON parent.id = chunk.hypertable_id AND parent.schema_name = 'public'
+       AND parent.table_name = %(name)s::text
+      JOIN pg_class AS class ON class.relname = chunk.table_name
+                            AND class.relnamespace = chunk.schema_name::regnamespace
+      LEFT JOIN _timescaledb_catalog.compression_chunk_size AS compressed
+        ON compressed.chunk_id = chunk.id
+     ORDER BY 1
+""").format(rows=_HEAP_ROWS)
 _COMPRESSION: Final = """
-    SELECT coalesce(before_compression_total_bytes, 0)::bigint,
-           coalesce(after_compression_total_bytes, 0)::bigint,
-           (SELECT coalesce(sum(size.numrows_pre_compression), 0)::bigint
-              FROM _timescaledb_catalog.compression_chunk_size AS size
-              JOIN _timescaledb_catalog.chunk ON chunk.id = size.chunk_id
-              JOIN _timescaledb_catalog.hypertable AS parent ON parent.id = chunk.hypertable_id
-             WHERE parent.schema_name = 'public' AND parent.table_name = %(name)s::text)
+    SELECT coalesce(sum(before_compression_total_bytes), 0)::bigint,
+           coalesce(sum(after_compression_total_bytes), 0)::bigint
       FROM hypertable_compression_stats(%(name)s::text::regclass)
+"""
+# By the primary key; a row a symbol.
+_LATEST: Final = """
+    SELECT count(*), (extract(epoch FROM max(time)) * 1000000)::bigint
+      FROM bar_latest WHERE timeframe = %(timeframe)s
 """
 
 
@@ -46,19 +84,26 @@ class TableSize:
     partitions, compressed : int
         How many there are, and how many of them are compressed.
     rows : int
-        An estimate from the partitions' statistics.
+        How many bars.
+    is_estimate : bool
+        Whether `rows` is an estimate.
+    symbols : int
+        How many tickers have bars.
     size_bytes : int
         On disk with indexes.
     bytes_before, bytes_after : int
-        Of the compressed ones: what they took, and what they take; 0 where there are none.
+        Of the compressed ones: what they took before they were compressed, and right after it; 0
+        where there are none.
     first_us, last_us : int or None
-        No bar is earlier, and the time of the newest; None in an empty table.
+        Times of the first and the last bar; None in an empty table.
     """
 
     timeframe: Timeframe
     partitions: int
     compressed: int
     rows: int
+    is_estimate: bool
+    symbols: int
     size_bytes: int
     bytes_before: int
     bytes_after: int
@@ -66,22 +111,61 @@ class TableSize:
     last_us: int | None
 
 
-async def read_table_size(connection: Connection, timeframe: Timeframe) -> TableSize:
-    """Read what a bar table holds, on a connection outside of a transaction."""
+@asynccontextmanager
+async def tables_held(pools: Pools) -> AsyncIterator[Connection]:
+    """Borrow a connection in a transaction that sees one snapshot, and all partitions in it."""
+    async with pools.query() as connection, connection.transaction():
+        await connection.execute(_ONE_SNAPSHOT)
+        await connection.execute(_HOLD)
+        yield connection
+
+
+async def read_table_size(
+    connection: Connection, timeframe: Timeframe, most_counted_bytes: int = MOST_COUNTED_BYTES
+) -> TableSize:
+    """Read what a bar table holds.
+
+    Parameters
+    ----------
+    connection : Connection
+        Of `tables_held`.
+    most_counted_bytes : int
+        Up to which size bars are counted that no aggregate counts.
+    """
     parameters = {
         "which": bar_table_label(timeframe),
         "name": bar_table_name(timeframe),
         "timeframe": timeframe.value,
     }
-    ((partitions, compressed, rows, size_bytes),) = await read_partitions(
-        connection, _PARTITIONS, parameters
-    )
-    ((first_us, last_us),) = await read_partitions(connection, _BOUNDS, parameters)
-    ((has_columnstore,),) = await read_partitions(connection, _HAS_COLUMNSTORE, parameters)
-    before = after = 0
+    is_hypertable, has_columnstore = await _row(connection, _KIND, parameters)
+    cursor = await connection.execute(_CHUNKS if is_hypertable else _PARTITIONS, parameters)
+    partitions = [
+        PartitionSize(TimeRange(start_us, end_us), is_compressed, size_bytes, rows)
+        for start_us, end_us, is_compressed, size_bytes, rows in await cursor.fetchall()
+    ]
+    known, before, after = NOTHING_KNOWN, 0, 0
     if has_columnstore:
-        ((before, after, counted),) = await read_partitions(connection, _COMPRESSION, parameters)
-        rows = max(rows, counted)
+        known = await read_day_counts(connection, timeframe)
+        before, after = await _row(connection, _COMPRESSION, parameters)
+    counted = await count_bars(connection, timeframe, partitions, known, most_counted_bytes)
+    symbols, last_us = await _row(connection, _LATEST, parameters)
     return TableSize(
-        timeframe, partitions, compressed, rows, size_bytes, before, after, first_us, last_us
+        timeframe=timeframe,
+        partitions=len(partitions),
+        compressed=sum(partition.is_compressed for partition in partitions),
+        rows=counted.rows,
+        is_estimate=counted.is_estimate,
+        symbols=symbols,
+        size_bytes=sum(partition.size_bytes for partition in partitions),
+        bytes_before=before,
+        bytes_after=after,
+        first_us=await find_first(connection, timeframe, partitions),
+        last_us=last_us,
     )
+
+
+async def _row(connection: Connection, query: str, parameters: dict[str, Any]) -> tuple[Any, ...]:
+    cursor = await connection.execute(query, parameters)
+    row = await cursor.fetchone()
+    assert row is not None  # noqa: S101 -- each asks for exactly one
+    return row

@@ -8,6 +8,7 @@ import numpy as np
 from bifrost.marketdata.v1 import bars_service_pb2
 
 from marketdata.domain.bar_rules import BrokenRule
+from marketdata.domain.bar_statistics import TimeframeStatistics
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import SymbolNotFoundError
@@ -75,22 +76,23 @@ def parse_get_bar_statistics(request: bars_service_pb2.GetBarStatisticsRequest) 
 
 
 def to_proto_statistics(
-    timeframe: Timeframe,
-    rows: int,
-    symbols: int,
-    bounds_us: tuple[int, int],
-    size_bytes: int,
-    partitions: int,
+    statistics: TimeframeStatistics,
 ) -> bars_service_pb2.TimeframeStatistics:
-    """Make the line of one timeframe; `bounds_us` are the times of the first and last bar."""
+    """Make the line of one timeframe."""
+    before, after = statistics.bytes_before_compression, statistics.bytes_after_compression
     return bars_service_pb2.TimeframeStatistics(
-        timeframe=TIMEFRAME_TO_PROTO[timeframe],
-        rows=rows,
-        symbols=symbols,
-        first_time=to_timestamp(bounds_us[0]),
-        last_time=to_timestamp(bounds_us[1]),
-        size_bytes=size_bytes,
-        partitions=partitions,
+        timeframe=TIMEFRAME_TO_PROTO[statistics.timeframe],
+        rows=statistics.rows,
+        symbols=statistics.symbols,
+        first_time=to_timestamp(statistics.first_us),
+        last_time=to_timestamp(statistics.last_us),
+        size_bytes=statistics.size_bytes,
+        partitions=statistics.partitions,
+        rows_estimated=statistics.is_estimate,
+        compressed_partitions=statistics.compressed_partitions,
+        bytes_before_compression=before,
+        bytes_after_compression=after,
+        compression_ratio=before / after if after else None,
     )
 
 

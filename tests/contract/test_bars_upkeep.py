@@ -169,7 +169,7 @@ async def test_get_bar_coverage_given_missing_sessions_pages_the_gaps(service: S
 
 
 async def test_get_bar_statistics_given_bars_counts_them(service: Service) -> None:
-    """One symbol is counted exactly; of all, symbols and times are exact and rows an estimate."""
+    """One symbol and all of them exactly; of all with sizes too, and of the time of the call."""
     await add_symbols(service, "AAPL", "IBM")
     times = [TUESDAY_US + days(n) for n in range(3)]
     await service.bars.CreateBars(create(times))
@@ -179,9 +179,13 @@ async def test_get_bar_statistics_given_bars_counts_them(service: Service) -> No
     assert (line.first_time, line.last_time) == (at(times[0]), at(times[2]))
     everything = await service.bars.GetBarStatistics(messages.GetBarStatisticsRequest())
     (line,) = everything.timeframes
-    assert (line.symbols, line.first_time, line.last_time) == (1, at(times[0]), at(times[2]))
-    assert line.partitions >= 1
+    assert (line.rows, line.rows_estimated, line.symbols) == (3, False, 1)
+    assert (line.first_time, line.last_time) == (at(times[0]), at(times[2]))
+    assert (line.partitions, line.compressed_partitions) == (1, 0)
     assert line.size_bytes > 0
+    assert not line.HasField("compression_ratio")
+    reads = [answer.read_time.ToMicroseconds() for answer in (one, everything)]
+    assert line.last_time.ToMicroseconds() < reads[0] <= reads[1]
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await service.bars.GetBarStatistics(messages.GetBarStatisticsRequest(symbol="NOPE"))
     assert isinstance(error_of(raised.value), SymbolNotFoundError)

@@ -41,6 +41,7 @@ async def test_storage_show_given_json_writes_what_programs_need(
     assert (minutes["table"], minutes["mode"]) == ("min", storage_mode.value)
     assert (minutes["partitions"], minutes["compressed"]) == (2, 0)
     assert minutes["size_bytes"] > 0
+    assert (minutes["rows"], minutes["rows_estimated"]) == (2 * BARS_A_DAY, False)
     assert minutes["newest"] > minutes["oldest"]
     assert (days["partitions"], days["oldest"], days["confirmed"]) == (0, None, None)
 

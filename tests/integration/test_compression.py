@@ -16,7 +16,7 @@ from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.columnstore import settle_columnstore
 from marketdata.storage.embedded import ServerAddress
 from marketdata.storage.modes import StorageMode
-from marketdata.storage.table_sizes import read_table_size
+from marketdata.storage.table_sizes import read_table_size, tables_held
 from tests.benchmarks.synthetic import half_revised, minute_bars, range_of
 from tests.support.bars import bars_of
 from tests.support.reads import read_in_bulk
@@ -143,7 +143,7 @@ async def test_size_given_compressed_chunks_tells_both_sizes_and_the_rows(
     for symbol in symbols:
         await storage.writer.commit_bars(minute_bars(symbol, FEW), MINUTE)
     await fetch(storage, COMPRESS)
-    async with storage.pools.query() as connection:
+    async with tables_held(storage.pools) as connection:
         size = await read_table_size(connection, MINUTE)
     assert (size.partitions, size.compressed, size.rows) == (2, 2, 40 * FEW)
     assert size.bytes_before > 2 * size.bytes_after > 0

@@ -7,12 +7,9 @@ A change of the rights renews the lists, which a reviewer then reads:
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import psycopg
 import pytest
 from psycopg import errors as pg
 from psycopg import sql
@@ -24,7 +21,7 @@ from marketdata.storage.modes import StorageMode
 from tests.support.bars import Bar, days, frame_of
 from tests.support.databases import connected
 from tests.support.dumps import DATA
-from tests.support.privileges import privilege_matrix
+from tests.support.privileges import as_service, privilege_matrix
 from tests.support.rows import TABLES, fetch, stored_bars
 from tests.support.storage import Storage
 
@@ -74,21 +71,6 @@ WRITES: Final = {
     "delete from another service's table": "DELETE FROM foreign_orders",
 }
 REFUSED: Final = {**DEFINITIONS, **POWERS, **WRITES}
-
-
-@contextmanager
-def as_service(database: ServerAddress) -> Iterator["psycopg.Connection[Any]"]:
-    """Work as the service in one transaction, which is rolled back.
-
-    A server that takes everybody for its owner is told at the beginning who asks; what is refused to a
-    role is refused to it there as well.
-    """
-    service = database.for_service()
-    with connected(service) as connection, connection.transaction(force_rollback=True):
-        if service.user != SERVICE_ROLE:
-            role = sql.Identifier(SERVICE_ROLE)
-            connection.execute(sql.SQL("SET LOCAL SESSION AUTHORIZATION {}").format(role))
-        yield connection
 
 
 @pytest.fixture

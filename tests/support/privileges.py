@@ -1,8 +1,11 @@
 """Who may do what in a database, read from its catalogue: a text that a reviewer reads."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, LiteralString
 
-from psycopg import Connection
+import psycopg
+from psycopg import Connection, sql
 
 from marketdata.storage.address import SERVICE_ROLE
 from marketdata.storage.embedded import ServerAddress
@@ -83,6 +86,21 @@ _LATER: Final = """
 _PARTS: Final[tuple[LiteralString, ...]] = (
     _ROLE, _DATABASE, _SCHEMAS, _TABLES, _SEQUENCES, _FUNCTIONS, _LATER,
 )  # fmt: skip
+
+
+@contextmanager
+def as_service(database: ServerAddress) -> Iterator["psycopg.Connection[Any]"]:
+    """Work as the service in one transaction, which is rolled back.
+
+    A server that takes everybody for its owner is told at the beginning who asks; what is refused to a
+    role is refused to it there as well.
+    """
+    service = database.for_service()
+    with connected(service) as connection, connection.transaction(force_rollback=True):
+        if service.user != SERVICE_ROLE:
+            role = sql.Identifier(SERVICE_ROLE)
+            connection.execute(sql.SQL("SET LOCAL SESSION AUTHORIZATION {}").format(role))
+        yield connection
 
 
 def privilege_matrix(database: ServerAddress) -> str:

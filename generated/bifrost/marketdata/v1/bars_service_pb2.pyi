@@ -1238,18 +1238,24 @@ class GetBarStatisticsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TIMEFRAMES_FIELD_NUMBER: _builtins.int
+    READ_TIME_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def timeframes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TimeframeStatistics]:
         """What is stored, a line a timeframe that has bars."""
+
+    @_builtins.property
+    def read_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was read. All figures hold as of this time."""
 
     def __init__(
         self,
         *,
         timeframes: _abc.Iterable[Global___TimeframeStatistics] | None = ...,
+        read_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_time", b"read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["timeframes", b"timeframes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["read_time", b"read_time", "timeframes", b"timeframes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1268,16 +1274,35 @@ class TimeframeStatistics(_message.Message):
     LAST_TIME_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     PARTITIONS_FIELD_NUMBER: _builtins.int
+    ROWS_ESTIMATED_FIELD_NUMBER: _builtins.int
+    COMPRESSED_PARTITIONS_FIELD_NUMBER: _builtins.int
+    BYTES_BEFORE_COMPRESSION_FIELD_NUMBER: _builtins.int
+    BYTES_AFTER_COMPRESSION_FIELD_NUMBER: _builtins.int
+    COMPRESSION_RATIO_FIELD_NUMBER: _builtins.int
     timeframe: _timeframe_pb2.Timeframe.ValueType
     """Which bars."""
     rows: _builtins.int
-    """How many bars. Of all symbols an estimate by the database's own statistics; exact for one symbol."""
+    """How many bars; exact, unless `rows_estimated` is set."""
     symbols: _builtins.int
     """How many symbols have bars."""
     size_bytes: _builtins.int
     """Bytes on disk with indexes; 0 where one symbol was asked for."""
     partitions: _builtins.int
     """Partitions that exist; 0 where one symbol was asked for."""
+    rows_estimated: _builtins.bool
+    """Whether `rows` is an estimate from the database's own statistics, because counting would take longer
+    than a call may. Never set where one symbol was asked for.
+    """
+    compressed_partitions: _builtins.int
+    """Partitions that are compressed; 0 where the database does not compress, and where one symbol was
+    asked for.
+    """
+    bytes_before_compression: _builtins.int
+    """Bytes of the compressed partitions right before they were compressed, with indexes; else 0."""
+    bytes_after_compression: _builtins.int
+    """Bytes of the same partitions right after it, with indexes; else 0."""
+    compression_ratio: _builtins.float
+    """`bytes_before_compression` over `bytes_after_compression`. Not set where nothing is compressed."""
     @_builtins.property
     def first_time(self) -> _timestamp_pb2.Timestamp:
         """Time of the first bar."""
@@ -1296,11 +1321,18 @@ class TimeframeStatistics(_message.Message):
         last_time: _timestamp_pb2.Timestamp | None = ...,
         size_bytes: _builtins.int = ...,
         partitions: _builtins.int = ...,
+        rows_estimated: _builtins.bool = ...,
+        compressed_partitions: _builtins.int = ...,
+        bytes_before_compression: _builtins.int = ...,
+        bytes_after_compression: _builtins.int = ...,
+        compression_ratio: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["first_time", b"first_time", "last_time", b"last_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_compression_ratio", b"_compression_ratio", "compression_ratio", b"compression_ratio", "first_time", b"first_time", "last_time", b"last_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_time", b"first_time", "last_time", b"last_time", "partitions", b"partitions", "rows", b"rows", "size_bytes", b"size_bytes", "symbols", b"symbols", "timeframe", b"timeframe"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_compression_ratio", b"_compression_ratio", "bytes_after_compression", b"bytes_after_compression", "bytes_before_compression", b"bytes_before_compression", "compressed_partitions", b"compressed_partitions", "compression_ratio", b"compression_ratio", "first_time", b"first_time", "last_time", b"last_time", "partitions", b"partitions", "rows", b"rows", "rows_estimated", b"rows_estimated", "size_bytes", b"size_bytes", "symbols", b"symbols", "timeframe", b"timeframe"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__compression_ratio: _TypeAlias = _typing.Literal["compression_ratio"]  # noqa: Y015
+    _WhichOneofArgType__compression_ratio: _TypeAlias = _typing.Literal["_compression_ratio", b"_compression_ratio"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__compression_ratio) -> _WhichOneofReturnType__compression_ratio | None: ...
 
 Global___TimeframeStatistics: _TypeAlias = TimeframeStatistics  # noqa: Y015
