@@ -383,6 +383,30 @@ CREATE TABLE public.bar_latest (
 COMMENT ON COLUMN public.bar_latest.first_time IS 'No bar of this ticker and timeframe is earlier.';
 
 --
+-- Name: bar_log; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.bar_log (
+    log_id smallint NOT NULL,
+    generation uuid DEFAULT gen_random_uuid() NOT NULL,
+    oldest_seq bigint DEFAULT 1 NOT NULL,
+    CONSTRAINT bar_log_log_id_check CHECK ((log_id = 1)),
+    CONSTRAINT bar_log_oldest_seq_check CHECK ((oldest_seq >= 1))
+);
+
+--
+-- Name: COLUMN bar_log.generation; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.bar_log.generation IS 'Of this history; another one after a restore of files, from which the log goes on with other entries.';
+
+--
+-- Name: COLUMN bar_log.oldest_seq; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.bar_log.oldest_seq IS 'Entries from here on are there, all of them; bar_write keeps the rows of those that were trimmed.';
+
+--
 -- Name: bar_log_head; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -715,6 +739,13 @@ ALTER TABLE ONLY public.bar_log_head
     ADD CONSTRAINT bar_log_head_pkey PRIMARY KEY (log_id);
 
 --
+-- Name: bar_log bar_log_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.bar_log
+    ADD CONSTRAINT bar_log_pkey PRIMARY KEY (log_id);
+
+--
 -- Name: bar_rollup_day bar_rollup_day_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -932,6 +963,12 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bar_change TO market_data_serv
 --
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bar_latest TO market_data_service_user;
+
+--
+-- Name: TABLE bar_log; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bar_log TO market_data_service_user;
 
 --
 -- Name: TABLE bar_log_head; Type: ACL; Schema: public; Owner: -
