@@ -84,16 +84,15 @@ class LogTrimmer:
             What was deleted so far is gone, and the oldest seq says so.
         """
         floor = await self._keep_from_seq()
-        deleted = 0
-        while True:
+        deleted, before, oldest = 0, 0, 1
+        while oldest > before:
             async with self._pools.query() as connection, connection.transaction():
-                batch = await self._trim(connection, floor)
-            deleted += batch.entries
-            if batch.entries == 0:
-                return TrimResult(deleted, batch.oldest_seq)
+                (before,) = await (await connection.execute(_LOCK)).fetchone() or (oldest,)
+                batch = await self._trim(connection, before, floor)
+            deleted, oldest = deleted + batch.entries, batch.oldest_seq
+        return TrimResult(deleted, oldest)
 
-    async def _trim(self, connection: Connection, floor: int | None) -> TrimResult:
-        (oldest,) = await (await connection.execute(_LOCK)).fetchone() or (1,)
+    async def _trim(self, connection: Connection, oldest: int, floor: int | None) -> TrimResult:
         if not self._keep:
             return TrimResult(0, oldest)
         parameters = {"oldest": oldest, "batch": _BATCH, "floor": floor, "keep": self._keep}

@@ -181,6 +181,21 @@ async def _is(value: object) -> bool:
     return bool(value)
 
 
+async def test_attach_given_a_seq_that_the_tailer_has_not_seen_yet_gets_only_what_is_behind_it(
+    storage: Storage,
+) -> None:
+    """Who wrote knows the seq of the answer before the tailer has looked."""
+    async with tailed(storage, LONG_SECONDS) as tailer:
+        await until(lambda: _is(tailer.position))
+        await write_bars(storage, 3)
+        async with await tailer.attach(await position_of(storage, 2)) as consumer:
+            reading = asyncio.create_task(read_until(consumer, 3))
+            await until(lambda: _is(consumer.has_joined))
+            assert tailer.position == await position_of(storage, 0)
+            await fetch(storage, "NOTIFY bar_log")
+            assert (await reading).keys == [(3, 0)]
+
+
 async def test_read_given_a_slow_consumer_ends_it_alone_and_tells_where_to_go_on(
     storage: Storage,
 ) -> None:

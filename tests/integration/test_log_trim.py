@@ -19,6 +19,7 @@ from tests.support.bars import Bar, days, frame_of
 from tests.support.log_history import History, committed_entries, problems
 from tests.support.rows import fetch
 from tests.support.storage import Storage
+from tests.support.waiting import until
 
 WEEK: Final = timedelta(days=7)
 # Entries, writes, the oldest seq: what is there, and what is said of it.
@@ -163,6 +164,31 @@ async def test_run_once_given_writers_readers_and_another_trimmer_leaves_no_hole
     for after_seq in (0, 49):
         await read(after_seq)
     assert trimmed > 1
+
+
+@pytest.mark.modes("plain", "apache", reason="two transactions at once")
+async def test_run_once_given_another_trimmer_at_work_waits_for_it(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest seq never goes back, whoever is the slower one."""
+    monkeypatch.setattr(log_trim, "_BATCH", 2)
+    await write(storage, 9)
+    await grow_old(storage, 6)
+    async with storage.owner.connection() as other, other.transaction():
+        await other.execute("UPDATE bar_log SET oldest_seq = oldest_seq")
+        trimming = asyncio.create_task(LogTrimmer(storage.pools, WEEK).run_once())
+
+        async def it_waits() -> bool:
+            return bool(await fetch(storage, "SELECT 1 FROM pg_locks WHERE NOT granted"))
+
+        await until(it_waits)
+        await other.execute(
+            "DELETE FROM bar_change USING bar_write AS write"
+            " WHERE write.write_id = bar_change.write_id AND seq <= 6"
+        )
+        await other.execute("UPDATE bar_log SET oldest_seq = 7")
+    assert await trimming == TrimResult(entries=0, oldest_seq=7)
+    assert await fetch(storage, _LOOK) == [(3, 7, 9, 7)]
 
 
 async def test_maintenance_given_a_trimmer_trims(storage: Storage) -> None:
