@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 
 from marketdata.domain.log_position import LogPosition
+from marketdata.domain.symbol import NewSymbol
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import (
     LogAheadError,
@@ -24,6 +25,7 @@ from marketdata.storage.log_reader import LogReader, PageLimits, renew_generatio
 from marketdata.storage.migrate import migrate
 from marketdata.storage.modes import StorageMode
 from marketdata.storage.pools import Pools
+from marketdata.storage.symbols import SymbolStore
 from marketdata.streaming.consumer import LogConsumer
 from tests.support.bars import Bar, days, frame_of
 from tests.support.databases import running_server
@@ -164,17 +166,9 @@ async def test_read_given_a_notification_does_not_wait_for_the_poll(storage: Sto
         # Live, so that nothing but the tailer brings what comes.
         waiting = asyncio.create_task(read_until(consumer, 1))
         await until(lambda: _is(consumer.is_live))
-        await renew_symbol(pools)
+        await SymbolStore(pools).create(NewSymbol("AAPL"))
         history = await waiting
     assert history.keys == [(1, 0)]
-
-
-async def renew_symbol(pools: Pools) -> None:
-    """Make a write that goes through these pools."""
-    from marketdata.domain.symbol import NewSymbol  # noqa: PLC0415 -- of this write only
-    from marketdata.storage.symbols import SymbolStore  # noqa: PLC0415 -- the same
-
-    await SymbolStore(pools).create(NewSymbol("AAPL"))
 
 
 async def _is(value: object) -> bool:
