@@ -37,11 +37,11 @@ def tail(
         bool,
         typer.Option(
             "--json",
-            help="For pipes: a JSON object a line; inline_bars is null where they are elsewhere",
+            help="For pipes: a JSON object a line; inline_bars: null where they are elsewhere",
         ),
     ] = False,
 ) -> None:
-    """Print entries of the change log: what was stored, revised, deleted, dropped and renamed, and when.
+    """Print entries of the change log: what was stored, revised, deleted or renamed, and when.
 
     Times are UTC, ranges half-open. Entries of one seq were committed together.
 
