@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 import grpc
@@ -38,6 +39,10 @@ from marketdata.storage.coverage import CoverageReader
 from marketdata.storage.deletion import BarDeleter
 from marketdata.storage.intake import BarIntake
 from marketdata.storage.latest import LatestBarReader
+from marketdata.storage.log_notifier import LogNotifier
+from marketdata.storage.log_reader import LogReader
+from marketdata.storage.log_session import log_session
+from marketdata.storage.log_trim import LogTrimmer
 from marketdata.storage.maintenance import Maintenance, Upkeep, maintained
 from marketdata.storage.modes import DatabaseFacts, probe
 from marketdata.storage.partitions import Partitions
@@ -46,6 +51,7 @@ from marketdata.storage.revisions import RevisionReader
 from marketdata.storage.statistics import StatisticsReader
 from marketdata.storage.symbol_deletion import SymbolDeleter
 from marketdata.storage.symbols import SymbolStore
+from marketdata.streaming.tailer import LogTailer
 
 log = logging.getLogger(__name__)
 
@@ -60,9 +66,14 @@ AddressOf = Callable[[], Address]
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """Everything that reads and writes the database, over one set of pools."""
+    """Everything that reads and writes the database, over one set of pools.
+
+    While they run, the notifier tells other processes of writes, and the tailer reads the change log.
+    """
 
     pools: Pools
+    notifier: LogNotifier
+    tailer: LogTailer
     symbols: SymbolStore
     symbol_deleter: SymbolDeleter
     actions: ActionStore
@@ -109,11 +120,14 @@ def build_stores(address: AddressOf, settings: Settings) -> Stores:
         timeout_seconds=settings.db_pool_timeout,
         recycle_seconds=settings.db_pool_recycle,
     )
-    pools = Pools(address, limits)
+    notifier = LogNotifier(address)
+    pools = Pools(address, limits, notifier.wake)
     executor = ThreadPoolExecutor(settings.stream_pool_size, thread_name_prefix="bulk-read")
     reader = BarReader(pools, executor)
     return Stores(
         pools=pools,
+        notifier=notifier,
+        tailer=LogTailer(lambda: log_session(address), LogReader(pools), settings.log_poll_seconds),
         symbols=SymbolStore(pools),
         symbol_deleter=SymbolDeleter(pools),
         actions=ActionStore(pools),
@@ -150,7 +164,7 @@ async def open_stores(
         else:
             await refuse_pending(roles, settings, command)
         stores = build_stores(roles.service, settings)
-        async with stores.pools:
+        async with stores.pools, stores.notifier.running():
             yield stores
 
 
@@ -189,6 +203,8 @@ async def serve(
         current.append(roles.service)
         await settle_schema(roles, settings)
         await stack.enter_async_context(stores.pools)
+        await stack.enter_async_context(stores.notifier.running())
+        await stack.enter_async_context(stores.tailer.running())
         async with stores.pools.query() as connection:
             facts = await probe(connection, wanted_mode(settings))
         log.info("database", extra={"is": str(facts)})
@@ -200,7 +216,9 @@ async def serve(
         gc.collect()
         gc.freeze()
         on_serving(Serving(settings.host, port, facts, not await stores.sample.is_empty()))
-        upkeep = Maintenance(stores.pools, Upkeep(stores.pools, SystemClock()).steps())
+        trimmer = LogTrimmer(stores.pools, timedelta(days=settings.log_keep_days))
+        steps = Upkeep(stores.pools, SystemClock(), trimmer).steps()
+        upkeep = Maintenance(stores.pools, steps)
         async with maintained(upkeep, settings.maintenance_seconds):
             await stop.wait()
         await frontend.drain(settings.drain_seconds)

@@ -100,6 +100,16 @@ class Settings(BaseSettings):
         validation_alias="MARKETDATA_MAINTENANCE_SECONDS",
         description="Between two runs of what tables need now and then; 0: another process does it",
     )
+    log_keep_days: Annotated[float, Field(ge=0, le=3_650)] = Field(
+        7.0,
+        validation_alias="MARKETDATA_LOG_KEEP_DAYS",
+        description="Age up to which the change log keeps its entries; 0: for ever",
+    )
+    log_poll_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
+        1.0,
+        validation_alias="MARKETDATA_LOG_POLL_SECONDS",
+        description="How often to look for changes that nobody has told of",
+    )
     log_format: Literal["text", "json"] = Field(
         "text", validation_alias="MARKETDATA_LOG_FORMAT", description="text for people, json else"
     )

@@ -13,6 +13,7 @@ from marketdata.storage.address import DatabaseAddress, DatabaseRoles
 from marketdata.storage.aggregates import settle_aggregates
 from marketdata.storage.columnstore import settle_columnstore
 from marketdata.storage.lifecycle import borrow_embedded, own_embedded
+from marketdata.storage.log_facts import LogFacts, read_log_facts
 from marketdata.storage.migrate import Migration, make_extension, migrate, migrations, pending
 from marketdata.storage.modes import DatabaseFacts, StorageMode, probe, probe_address
 from marketdata.storage.pools import PoolLimits, Pools
@@ -129,11 +130,14 @@ class DatabaseReport:
         What this release still has to apply.
     is_owner : bool
         Whether the service works as the role that owns the schema: it then may do more than it needs.
+    log : LogFacts or None
+        What the change log holds; None where the schema is behind.
     """
 
     facts: DatabaseFacts
     pending: list[Migration]
     is_owner: bool
+    log: LogFacts | None
 
 
 async def examine_database(roles: DatabaseRoles, settings: Settings) -> DatabaseReport:
@@ -152,7 +156,8 @@ async def examine_database(roles: DatabaseRoles, settings: Settings) -> Database
     async with pools, pools.query() as connection:
         facts = await probe(connection, wanted_mode(settings))
         behind = await pending(connection, migrations(facts.mode))
-    return DatabaseReport(facts, behind, await may_migrate(roles.service()))
+        log = None if behind else await read_log_facts(connection)
+    return DatabaseReport(facts, behind, await may_migrate(roles.service()), log)
 
 
 def _given(settings: Settings) -> DatabaseRoles:

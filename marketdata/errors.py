@@ -144,6 +144,12 @@ class MessageTooLargeError(InvalidRequestError):
     reason = "MESSAGE_TOO_LARGE"
 
 
+class InvalidLogPositionError(InvalidRequestError):
+    """A position in the change log cannot be read."""
+
+    reason = "INVALID_LOG_POSITION"
+
+
 class SymbolNotFoundError(ServiceError):
     """No symbol of that name is known."""
 
@@ -192,6 +198,24 @@ class AsOfAheadError(ServiceError):
     reason = "AS_OF_AHEAD"
 
 
+class LogTrimmedError(ServiceError):
+    """Entries behind a position in the change log were trimmed; the metadata say the oldest."""
+
+    reason = "LOG_TRIMMED"
+
+
+class LogGenerationError(ServiceError):
+    """A position is of another history of the change log: the database was restored or replaced."""
+
+    reason = "OTHER_LOG_GENERATION"
+
+
+class LogAheadError(ServiceError):
+    """A position is behind the last entry of the change log, which it cannot have come from."""
+
+    reason = "AHEAD_OF_LOG"
+
+
 class ResourceExhaustedError(ServiceError):
     """A limit of the service is reached now; the same call can succeed later."""
 
@@ -208,6 +232,12 @@ class StreamStalledError(ResourceExhaustedError):
     """A stream was taken so slowly that its snapshot grew too old; the metadata say where to go on."""
 
     reason = "STREAM_STALLED"
+
+
+class SlowConsumerError(ResourceExhaustedError):
+    """A reader of the change log fell behind what waits for it; the metadata say where to go on."""
+
+    reason = "SLOW_CONSUMER"
 
 
 class DatabaseUnavailableError(ServiceUnavailableError):

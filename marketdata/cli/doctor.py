@@ -1,7 +1,7 @@
 """``marketdata doctor``: what is configured, what answers, and what is wrong."""
 
 import asyncio
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import grpc
 import typer
@@ -12,6 +12,10 @@ from marketdata.cli.output import print_table
 from marketdata.cli.rows import RowForm, RowWriter, piped
 from marketdata.config import Settings, load_settings
 from marketdata.errors import MarketDataError
+
+if TYPE_CHECKING:
+    from marketdata.database import DatabaseReport
+    from marketdata.storage.log_facts import LogFacts
 
 _OK, _PROBLEM = Text("ok"), Text("problem", style="bold red")
 _CALL_SECONDS = 3.0
@@ -50,7 +54,7 @@ def doctor(
 async def _examine(settings: Settings) -> list[Finding]:
     return [
         ("settings", _OK, _describe(settings)),
-        await _examine_database(settings),
+        *await _examine_database(settings),
         await _examine_service(f"{settings.host}:{settings.port}"),
     ]
 
@@ -63,7 +67,7 @@ def _describe(settings: Settings) -> str:
     return f"embedded database in {settings.data_dir or default_data_folder()}"
 
 
-async def _examine_database(settings: Settings) -> Finding:
+async def _examine_database(settings: Settings) -> list[Finding]:
     from marketdata import database  # noqa: PLC0415 -- 0.3 s that commands which only ask a service need not wait for
     from marketdata.storage.embedded import attach, default_data_folder  # noqa: PLC0415 -- the same
 
@@ -71,11 +75,18 @@ async def _examine_database(settings: Settings) -> Finding:
         if settings.is_embedded:
             folder = settings.data_dir or default_data_folder()
             if await asyncio.to_thread(attach, folder) is None:
-                return ("database", _PROBLEM, "not running; scripts/serve starts it with the service")
+                return [("database", _PROBLEM, "not running; scripts/serve starts it with the service")]
         async with database.open_database(settings, "doctor") as roles:
             report = await database.examine_database(roles, settings)
     except MarketDataError as error:
-        return ("database", _PROBLEM, str(error))
+        return [("database", _PROBLEM, str(error))]
+    found = [_judge(report)]
+    if report.log is not None:
+        found.append(("log", _OK, _describe_log(report.log)))
+    return found
+
+
+def _judge(report: "DatabaseReport") -> Finding:
     details = str(report.facts)
     if report.pending:
         return ("database", _PROBLEM, f"{details}; schema is behind: run marketdata migrate")
@@ -88,6 +99,16 @@ async def _examine_database(settings: Settings) -> Finding:
             "and MARKETDATA_MIGRATOR_USERNAME its owner"
         )
     return ("database", _OK, details)
+
+
+def _describe_log(log: "LogFacts") -> str:
+    from marketdata.cli.keeping import size_text  # noqa: PLC0415 -- as above
+
+    bounds = log.bounds
+    held = (
+        f"entries {bounds.oldest_seq:,} to {bounds.head_seq:,}" if bounds.head_seq else "no entry yet"
+    )
+    return f"{held}, {size_text(log.entries_bytes)}, generation {bounds.generation}"
 
 
 async def _examine_service(target: str) -> Finding:

@@ -7,6 +7,7 @@ from typing import Final
 import typer
 from rich.markup import escape
 
+from marketdata.cli import change_log
 from marketdata.cli import retention as retention_commands
 from marketdata.cli import storage as storage_commands
 from marketdata.cli.bars import bars
@@ -52,6 +53,7 @@ def build() -> typer.Typer:
     commands.add_typer(_imports(), name="import")
     commands.add_typer(_storage(), name="storage")
     commands.add_typer(_retention(), name="retention")
+    commands.add_typer(_log(), name="log")
     return commands
 
 
@@ -76,6 +78,14 @@ def _retention() -> typer.Typer:
     return group
 
 
+def _log() -> typer.Typer:
+    group = typer.Typer(help=help_of(log), callback=log, no_args_is_help=True)
+    group.command("show", help=help_of(change_log.show))(change_log.show)
+    group.command("tail", help=help_of(change_log.tail))(change_log.tail)
+    group.command("new-generation", help=help_of(change_log.new_generation))(change_log.new_generation)
+    return group
+
+
 def storage() -> None:
     """See and change how bar tables are kept: partitions, compression, for how long.
 
@@ -91,6 +101,15 @@ def retention() -> None:
     Example: marketdata retention show
 
     Example: marketdata retention apply --table min
+    """
+
+
+def log() -> None:
+    """See the change log: every write that changes an answer, in the order of commits.
+
+    Example: marketdata log show
+
+    Example: marketdata log tail --follow
     """
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.bar_rows import encode_inline
-from marketdata.storage.pools import Connection
+from marketdata.storage.pools import Connection, note_append
 
 # Bars stand inline so that tailers need not read the tables again. Past these bounds the row would be
 # slower to write and to read than the bars themselves.
@@ -94,6 +94,7 @@ async def append_change(connection: Connection, write_id: int, *changes: Change)
     changes : Change
         One or many; readers get them in this order.
     """
+    note_append(connection)
     await connection.execute(_APPEND_WRITE, [write_id])
     for part, change in enumerate(changes):
         await connection.execute(_APPEND_CHANGE, _parameters(write_id, part, change))

@@ -12,6 +12,7 @@ import numpy as np
 from marketdata.clock import Clock
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
 from marketdata.storage.bar_storage import BarStorage
+from marketdata.storage.log_trim import LogTrimmer
 from marketdata.storage.partitions import Partitions
 from marketdata.storage.pools import Pools
 from marketdata.storage.retention import Retention
@@ -139,22 +140,28 @@ class Upkeep:
         Where transactions run.
     clock : Clock
         Tells today.
+    trimmer : LogTrimmer, optional
+        Of the change log. Default: its entries stay.
     """
 
-    def __init__(self, pools: Pools, clock: Clock) -> None:
+    def __init__(self, pools: Pools, clock: Clock, trimmer: LogTrimmer | None = None) -> None:
         self.settings = BarStorage(pools)
         self.retention = Retention(pools, self._roll_up_before)
         self._partitions = Partitions(pools)
         self._rollups = RollUpKeeper(pools)
         self._clock = clock
+        self._trimmer = trimmer
 
     def steps(self) -> list[MaintenanceStep]:
         """List the steps in their order."""
-        return [
+        steps = [
             MaintenanceStep("partitions ahead", self.make_partitions_ahead),
             MaintenanceStep("roll-ups", self._roll_up),
             MaintenanceStep("retention", self.apply_retention),
         ]
+        if self._trimmer is not None:
+            steps.append(MaintenanceStep("change log", self._trimmer.run_once))
+        return steps
 
     async def make_partitions_ahead(self) -> None:
         """Make the partitions of the days to come, where the service makes them."""

@@ -91,6 +91,21 @@ class PoolLimits:
     recycle_seconds: float = 3600.0
 
 
+class _PooledConnection(AsyncConnection[tuple[Any, ...]]):
+    """Knows whether the change log was appended to since it was borrowed."""
+
+    has_appended = False
+
+
+def note_append(connection: Connection) -> None:
+    """Remember that a transaction of this connection appends to the change log.
+
+    Its pool then says so when it gets the connection back: after COMMIT, whoever wrote.
+    """
+    if isinstance(connection, _PooledConnection):
+        connection.has_appended = True
+
+
 class _Pool(AsyncConnectionPool[Connection]):
     """Never hands out a connection that its server has closed while it was idle.
 
@@ -129,10 +144,18 @@ class Pools:
         Asked at every new connection, since an embedded server can come back on another port.
     limits : PoolLimits
         Bounds.
+    on_append : callable
+        Called whenever the change log may have become longer; it neither waits nor fails.
     """
 
-    def __init__(self, address: Callable[[], Address], limits: PoolLimits) -> None:
+    def __init__(
+        self,
+        address: Callable[[], Address],
+        limits: PoolLimits,
+        on_append: Callable[[], None] = lambda: None,
+    ) -> None:
         self._limits = limits
+        self._on_append = on_append
         self._address = address
         self._database_is_down = False
         self._queries = self._pool(
@@ -162,7 +185,7 @@ class Pools:
                 "application_name": f"marketdata-{name}",
                 "autocommit": True,
             },
-            connection_class=AsyncConnection[tuple[Any, ...]],
+            connection_class=_PooledConnection,
             min_size=least,
             max_size=most,
             open=False,
@@ -196,7 +219,10 @@ class Pools:
         """Borrow a connection for statements that end soon; psycopg's errors are translated."""
         with translated():
             async with self._queries.connection(self._timeout_seconds()) as connection:
-                yield connection
+                try:
+                    yield connection
+                finally:
+                    self._tell_append(connection)
 
     @asynccontextmanager
     async def lookup(self) -> AsyncIterator[Connection]:
@@ -216,6 +242,12 @@ class Pools:
         """Count connections and waiting calls per pool, under psycopg_pool's names."""
         pools = (self._queries, self._lookups, self._streams)
         return {pool.name: pool.get_stats() for pool in pools}
+
+    def _tell_append(self, connection: Connection) -> None:
+        # Also behind a transaction that was rolled back: nobody is harmed by a look in vain.
+        if isinstance(connection, _PooledConnection) and connection.has_appended:
+            connection.has_appended = False
+            self._on_append()
 
     def _timeout_seconds(self) -> float:
         if self._database_is_down:

@@ -115,6 +115,7 @@ def test_doctor_given_service_finds_all_well(shared: Service) -> None:
     assert [row[:2] for row in found.table()] == [
         ["settings", "ok"],
         ["database", "ok"],
+        ["log", "ok"],
         ["service", "ok"],
     ]
     assert (shared.folder / "password").read_text().strip() not in found.out

@@ -56,6 +56,17 @@ def test_doctor_given_no_service_says_what_starts_one(sample_folder: Path) -> No
     assert not runs_postgres(sample_folder)
 
 
+def test_log_given_no_service_shows_it_and_refuses_to_follow(sample_folder: Path) -> None:
+    """What is stored is read from the database; nothing can come, and no service is kept from it."""
+    shown = marketdata(sample_folder, "log", "tail", "--from", "1")
+    assert (shown.code, shown.err) == (0, "")
+    assert "AAPL" in shown.out
+    refused = marketdata(sample_folder, "log", "tail", "--follow")
+    assert (refused.code, refused.out) == (1, "")
+    assert "start it with scripts/serve, or leave out --follow" in refused.err
+    assert not runs_postgres(sample_folder)
+
+
 def test_symbols_given_no_service_says_how_to_start_one(sample_folder: Path) -> None:
     """Reads need a service: without one they say so on standard error, and fail."""
     found = marketdata(sample_folder, "symbols", "--address", "127.0.0.1:1")

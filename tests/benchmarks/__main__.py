@@ -13,6 +13,7 @@ from tests.benchmarks import (
     first_batch,
     ingest,
     latest_bar,
+    log_head,
     memory,
     path,
     read,
@@ -40,11 +41,12 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
         latest_bar,
         stalled_readers,
         write_rates,
+        log_head,
         memory,
     )
 }
 # Too long for a quick run.
-_LONG: Final = frozenset({memory.NAME, stalled_readers.NAME, write_rates.NAME})
+_LONG: Final = frozenset({log_head.NAME, memory.NAME, stalled_readers.NAME, write_rates.NAME})
 _ROUNDS: Final = 15
 # The fewest whose median is worth telling.
 _QUICK_ROUNDS: Final = 7

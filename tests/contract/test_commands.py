@@ -180,7 +180,7 @@ async def test_import_sample_given_second_run_changes_nothing(
 async def test_doctor_given_all_well_says_ok(
     commands: Commands, service: Service, database: ServerAddress
 ) -> None:
-    """Settings, database and service, a line each; nothing wrong is exit code 0."""
+    """Settings, database, change log and service, a line each; nothing wrong is exit code 0."""
     commands.use_database(database)
     commands.use_service(service.address)
     found = await commands.run("doctor")
@@ -188,6 +188,7 @@ async def test_doctor_given_all_well_says_ok(
     assert [row[:2] for row in found.table()] == [
         ["settings", "ok"],
         ["database", "ok"],
+        ["log", "ok"],
         ["service", "ok"],
     ]
     assert "storage mode plain" in found.out

@@ -17,7 +17,8 @@ from tests.support.databases import Databases, connected
 
 COMMANDS = (
     ["serve"], ["migrate"], ["bars"], ["coverage"], ["symbols"], ["export"], ["doctor"], ["import"],
-    ["import", "sample"], ["import", "csv"], ["import", "parquet"],
+    ["import", "sample"], ["import", "csv"], ["import", "parquet"], ["log"], ["log", "show"],
+    ["log", "tail"], ["log", "new-generation"],
 )  # fmt: skip
 ASKING = (["bars"], ["coverage"], ["symbols"], ["export"])
 MANY_SESSIONS = ("--start", "2023-12-01", "--end", "2024-02-01")

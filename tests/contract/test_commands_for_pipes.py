@@ -191,5 +191,5 @@ async def test_doctor_given_json_writes_the_findings(
         found = await commands.run("doctor", "--json")
     assert found.code == 1
     assert [(row["what"], row["state"]) for row in objects(found.out)] == [
-        ("settings", "ok"), ("database", "ok"), ("service", "problem"),
+        ("settings", "ok"), ("database", "ok"), ("log", "ok"), ("service", "problem"),
     ]  # fmt: skip

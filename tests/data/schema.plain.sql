@@ -183,6 +183,7 @@ CREATE TABLE public.bar_storage (
     keep interval NOT NULL,
     keep_confirmed_at timestamp with time zone,
     dropped_before timestamp with time zone,
+    dropped_by bigint,
     CONSTRAINT bar_storage_compress_after_check CHECK ((compress_after >= '1 day'::interval)),
     CONSTRAINT bar_storage_keep_floor CHECK ((keep >=
 CASE which
@@ -211,6 +212,12 @@ COMMENT ON COLUMN public.bar_storage.keep_confirmed_at IS 'When an operator conf
 --
 
 COMMENT ON COLUMN public.bar_storage.dropped_before IS 'What is older was dropped; null: nothing was.';
+
+--
+-- Name: COLUMN bar_storage.dropped_by; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.bar_storage.dropped_by IS 'The write that dropped last: as of what was known before it, what it dropped cannot be answered.';
 
 --
 -- Name: bar_partition_interval(public.bar_table); Type: FUNCTION; Schema: public; Owner: -
@@ -266,14 +273,18 @@ CREATE FUNCTION public.bar_write_take_seq() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 DECLARE
-    taken_seq bigint;
-    taken_at  timestamptz;
+    taken_seq      bigint;
+    taken_at       timestamptz;
+    taken_greatest bigint;
 BEGIN
     UPDATE bar_log_head AS head
-       SET seq = head.seq + 1, committed_at = greatest(clock_timestamp(), head.committed_at)
+       SET seq = head.seq + 1, committed_at = greatest(clock_timestamp(), head.committed_at),
+           greatest = greatest(head.greatest, NEW.write_id)
      WHERE head.log_id = 1
-    RETURNING head.seq, head.committed_at INTO STRICT taken_seq, taken_at;
-    UPDATE bar_write SET seq = taken_seq, committed_at = taken_at WHERE write_id = NEW.write_id;
+    RETURNING head.seq, head.committed_at, head.greatest
+         INTO STRICT taken_seq, taken_at, taken_greatest;
+    UPDATE bar_write SET seq = taken_seq, committed_at = taken_at, greatest = taken_greatest
+     WHERE write_id = NEW.write_id;
     RETURN NULL;
 END
 $$;
@@ -383,6 +394,30 @@ CREATE TABLE public.bar_latest (
 COMMENT ON COLUMN public.bar_latest.first_time IS 'No bar of this ticker and timeframe is earlier.';
 
 --
+-- Name: bar_log; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.bar_log (
+    log_id smallint NOT NULL,
+    generation uuid DEFAULT gen_random_uuid() NOT NULL,
+    oldest_seq bigint DEFAULT 1 NOT NULL,
+    CONSTRAINT bar_log_log_id_check CHECK ((log_id = 1)),
+    CONSTRAINT bar_log_oldest_seq_check CHECK ((oldest_seq >= 1))
+);
+
+--
+-- Name: COLUMN bar_log.generation; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.bar_log.generation IS 'Of this history; another one after a restore of files, from which the log goes on with other entries.';
+
+--
+-- Name: COLUMN bar_log.oldest_seq; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.bar_log.oldest_seq IS 'Entries from here on are there, all of them; bar_write keeps the rows of those that were trimmed.';
+
+--
 -- Name: bar_log_head; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -390,9 +425,39 @@ CREATE TABLE public.bar_log_head (
     log_id smallint NOT NULL,
     seq bigint NOT NULL,
     committed_at timestamp with time zone NOT NULL,
+    "greatest" bigint DEFAULT 0 NOT NULL,
     CONSTRAINT bar_log_head_log_id_check CHECK ((log_id = 1))
 )
 WITH (fillfactor='10');
+
+--
+-- Name: bar_revision; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.bar_revision (
+    timeframe text NOT NULL,
+    symbol text NOT NULL COLLATE pg_catalog."C",
+    "time" timestamp with time zone NOT NULL,
+    open double precision NOT NULL,
+    high double precision NOT NULL,
+    low double precision NOT NULL,
+    close double precision NOT NULL,
+    volume double precision NOT NULL,
+    vwap double precision NOT NULL,
+    trade_count bigint NOT NULL,
+    feed smallint NOT NULL,
+    flags smallint NOT NULL,
+    revision integer NOT NULL,
+    write_id bigint NOT NULL,
+    superseded_by bigint NOT NULL,
+    CONSTRAINT bar_revision_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '1h'::text, '1d'::text])))
+);
+
+--
+-- Name: TABLE bar_revision; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.bar_revision IS 'Known from the seq of write_id to the seq of superseded_by.';
 
 --
 -- Name: bar_rollup_day; Type: TABLE; Schema: public; Owner: -
@@ -451,8 +516,15 @@ COMMENT ON TABLE public.bar_rollup_hour IS 'Of regular and extended hours, each 
 CREATE TABLE public.bar_write (
     write_id bigint NOT NULL,
     seq bigint,
-    committed_at timestamp with time zone
+    committed_at timestamp with time zone,
+    "greatest" bigint
 );
+
+--
+-- Name: COLUMN bar_write."greatest"; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.bar_write."greatest" IS 'The greatest write_id that was committed by this seq.';
 
 --
 -- Name: bar_write_id; Type: SEQUENCE; Schema: public; Owner: -
@@ -478,6 +550,7 @@ CREATE TABLE public.market_corporate_action (
     cash_amount double precision,
     currency text NOT NULL,
     source text NOT NULL,
+    write_id bigint DEFAULT 0 NOT NULL,
     CONSTRAINT market_corporate_action_cash_amount_check CHECK (((cash_amount > (0)::double precision) AND (cash_amount < 'Infinity'::double precision))),
     CONSTRAINT market_corporate_action_check CHECK (((kind = 'split'::text) = (split_ratio IS NOT NULL))),
     CONSTRAINT market_corporate_action_check1 CHECK (((kind = 'cash_dividend'::text) = (cash_amount IS NOT NULL))),
@@ -508,6 +581,22 @@ ALTER TABLE public.market_corporate_action ALTER COLUMN action_id ADD GENERATED 
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+--
+-- Name: market_corporate_action_revision; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.market_corporate_action_revision (
+    symbol_id bigint NOT NULL,
+    kind text NOT NULL,
+    ex_date date NOT NULL,
+    split_ratio double precision,
+    cash_amount double precision,
+    currency text NOT NULL,
+    source text NOT NULL,
+    write_id bigint NOT NULL,
+    superseded_by bigint NOT NULL
 );
 
 --
@@ -621,6 +710,7 @@ CREATE TABLE public.market_symbol (
     ipo_date date,
     provider_symbols jsonb DEFAULT '{}'::jsonb NOT NULL,
     search_name text GENERATED ALWAYS AS (public.symbol_search_name(name)) STORED NOT NULL,
+    write_id bigint DEFAULT 0 NOT NULL,
     CONSTRAINT market_symbol_tick_size_check CHECK ((tick_size > (0)::double precision))
 );
 
@@ -635,6 +725,27 @@ COMMENT ON TABLE public.market_symbol IS 'One row an identity; symbol is its lat
 --
 
 COMMENT ON COLUMN public.market_symbol.search_name IS 'The words of the name by which it is searched.';
+
+--
+-- Name: market_symbol_revision; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.market_symbol_revision (
+    symbol_id bigint NOT NULL,
+    symbol text NOT NULL COLLATE pg_catalog."C",
+    name text NOT NULL,
+    venue text NOT NULL,
+    asset_class text NOT NULL,
+    currency text NOT NULL,
+    calendar text NOT NULL,
+    time_zone text NOT NULL,
+    tick_size double precision,
+    status text NOT NULL,
+    ipo_date date,
+    provider_symbols jsonb NOT NULL,
+    write_id bigint NOT NULL,
+    superseded_by bigint NOT NULL
+);
 
 --
 -- Name: market_symbol_symbol_id_seq; Type: SEQUENCE; Schema: public; Owner: -
@@ -684,6 +795,7 @@ CREATE TABLE public.symbol_validity (
     symbol text NOT NULL COLLATE pg_catalog."C",
     valid_from date,
     valid_to date,
+    write_id bigint DEFAULT 0 NOT NULL,
     CONSTRAINT symbol_validity_check CHECK ((valid_from < valid_to))
 );
 
@@ -692,6 +804,29 @@ CREATE TABLE public.symbol_validity (
 --
 
 COMMENT ON TABLE public.symbol_validity IS 'Session dates [valid_from, valid_to) during which symbol named symbol_id; null is unbounded.';
+
+--
+-- Name: symbol_validity_revision; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.symbol_validity_revision (
+    symbol_id bigint NOT NULL,
+    symbol text NOT NULL COLLATE pg_catalog."C",
+    valid_from date,
+    valid_to date,
+    write_id bigint NOT NULL,
+    superseded_by bigint NOT NULL
+);
+
+--
+-- Name: version_horizon; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.version_horizon (
+    log_id smallint NOT NULL,
+    seq bigint NOT NULL,
+    CONSTRAINT version_horizon_log_id_check CHECK ((log_id = 1))
+);
 
 --
 -- Name: bar_change bar_change_pkey; Type: CONSTRAINT; Schema: public; Owner: -
@@ -713,6 +848,20 @@ ALTER TABLE ONLY public.bar_latest
 
 ALTER TABLE ONLY public.bar_log_head
     ADD CONSTRAINT bar_log_head_pkey PRIMARY KEY (log_id);
+
+--
+-- Name: bar_log bar_log_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.bar_log
+    ADD CONSTRAINT bar_log_pkey PRIMARY KEY (log_id);
+
+--
+-- Name: bar_revision bar_revision_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.bar_revision
+    ADD CONSTRAINT bar_revision_pkey PRIMARY KEY (timeframe, symbol, "time", superseded_by);
 
 --
 -- Name: bar_rollup_day bar_rollup_day_pkey; Type: CONSTRAINT; Schema: public; Owner: -
@@ -755,6 +904,13 @@ ALTER TABLE ONLY public.bar_write
 
 ALTER TABLE ONLY public.market_corporate_action
     ADD CONSTRAINT market_corporate_action_pkey PRIMARY KEY (action_id);
+
+--
+-- Name: market_corporate_action_revision market_corporate_action_revision_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.market_corporate_action_revision
+    ADD CONSTRAINT market_corporate_action_revision_pkey PRIMARY KEY (symbol_id, kind, ex_date, superseded_by);
 
 --
 -- Name: market_corporate_action market_corporate_action_symbol_id_kind_ex_date_key; Type: CONSTRAINT; Schema: public; Owner: -
@@ -806,6 +962,13 @@ ALTER TABLE ONLY public.market_symbol
     ADD CONSTRAINT market_symbol_pkey PRIMARY KEY (symbol_id);
 
 --
+-- Name: market_symbol_revision market_symbol_revision_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.market_symbol_revision
+    ADD CONSTRAINT market_symbol_revision_pkey PRIMARY KEY (symbol_id, superseded_by);
+
+--
 -- Name: rollup_dirty rollup_dirty_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -825,6 +988,31 @@ ALTER TABLE ONLY public.schema_migration
 
 ALTER TABLE ONLY public.symbol_validity
     ADD CONSTRAINT symbol_validity_no_overlap EXCLUDE USING gist (symbol WITH =, daterange(valid_from, valid_to) WITH &&);
+
+--
+-- Name: version_horizon version_horizon_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.version_horizon
+    ADD CONSTRAINT version_horizon_pkey PRIMARY KEY (log_id);
+
+--
+-- Name: bar_revision_superseded_by; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX bar_revision_superseded_by ON public.bar_revision USING btree (superseded_by);
+
+--
+-- Name: bar_write_committed_at; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX bar_write_committed_at ON public.bar_write USING btree (committed_at, seq);
+
+--
+-- Name: bar_write_overtaken; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX bar_write_overtaken ON public.bar_write USING gist (point((write_id)::double precision, (seq)::double precision)) WHERE (write_id < "greatest");
 
 --
 -- Name: market_symbol_name; Type: INDEX; Schema: public; Owner: -
@@ -861,6 +1049,18 @@ CREATE INDEX rollup_dirty_day ON public.rollup_dirty USING btree (day, symbol);
 --
 
 CREATE UNIQUE INDEX symbol_validity_open ON public.symbol_validity USING btree (symbol) WHERE (valid_to IS NULL);
+
+--
+-- Name: symbol_validity_revision_symbol; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX symbol_validity_revision_symbol ON public.symbol_validity_revision USING btree (symbol);
+
+--
+-- Name: symbol_validity_revision_symbol_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX symbol_validity_revision_symbol_id ON public.symbol_validity_revision USING btree (symbol_id);
 
 --
 -- Name: symbol_validity_symbol; Type: INDEX; Schema: public; Owner: -
@@ -934,10 +1134,22 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bar_change TO market_data_serv
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bar_latest TO market_data_service_user;
 
 --
+-- Name: TABLE bar_log; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bar_log TO market_data_service_user;
+
+--
 -- Name: TABLE bar_log_head; Type: ACL; Schema: public; Owner: -
 --
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bar_log_head TO market_data_service_user;
+
+--
+-- Name: TABLE bar_revision; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bar_revision TO market_data_service_user;
 
 --
 -- Name: TABLE bar_rollup_day; Type: ACL; Schema: public; Owner: -
@@ -976,6 +1188,12 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.market_corporate_action TO mar
 GRANT USAGE ON SEQUENCE public.market_corporate_action_action_id_seq TO market_data_service_user;
 
 --
+-- Name: TABLE market_corporate_action_revision; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.market_corporate_action_revision TO market_data_service_user;
+
+--
 -- Name: TABLE market_feed; Type: ACL; Schema: public; Owner: -
 --
 
@@ -1012,6 +1230,12 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.market_stock_hist_bars_min_ts 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.market_symbol TO market_data_service_user;
 
 --
+-- Name: TABLE market_symbol_revision; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.market_symbol_revision TO market_data_service_user;
+
+--
 -- Name: SEQUENCE market_symbol_symbol_id_seq; Type: ACL; Schema: public; Owner: -
 --
 
@@ -1034,6 +1258,18 @@ GRANT SELECT ON TABLE public.schema_migration TO market_data_service_user;
 --
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.symbol_validity TO market_data_service_user;
+
+--
+-- Name: TABLE symbol_validity_revision; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.symbol_validity_revision TO market_data_service_user;
+
+--
+-- Name: TABLE version_horizon; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.version_horizon TO market_data_service_user;
 
 --
 -- Name: DEFAULT PRIVILEGES FOR SEQUENCES; Type: DEFAULT ACL; Schema: public; Owner: -

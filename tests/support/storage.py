@@ -61,6 +61,7 @@ async def opened_storage(
     limits: PoolLimits = TEST_LIMITS,
     *,
     owner: Callable[[], Address] | None = None,
+    on_append: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Storage]:
     """Open the pools of a database, and close them at the end.
 
@@ -70,9 +71,11 @@ async def opened_storage(
         As whom the storage layer works.
     owner : callable, optional
         As whom the tests look into the database. Default: the same.
+    on_append : callable, optional
+        Told when the change log may have become longer.
     """
     with ThreadPoolExecutor(limits.stream_size, thread_name_prefix="bulk-read") as executor:
-        async with _owners(owner or address) as owners, Pools(address, limits) as pools:
+        async with _owners(owner or address) as owners, Pools(address, limits, on_append) as pools:
             partitions = Partitions(pools)
             writer = BarWriter(pools, partitions)
             reader = BarReader(pools, executor)
