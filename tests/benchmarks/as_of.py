@@ -1,7 +1,7 @@
 """as_of_vs_plain: what it costs to ask what was known at an earlier point in time.
 
-Both sides read a year of one symbol's minutes, 252 sessions, as StreamBars reads: to `BarFrame`s, in one
-snapshot. The peer asks for what is known now.
+Both sides read a year of one symbol's minutes, 252 sessions, as StreamBars reads: to `BarFrame`s, in
+one snapshot. The peer asks for what is known now.
 
 Cases: `unrevised`, nothing was superseded since the point that ours asks about; `one in a hundred
 revised`, every hundredth bar was since, in one write, so that ours takes these from the versions that
