@@ -43,7 +43,7 @@ from marketdata.storage.log_notifier import LogNotifier
 from marketdata.storage.log_reader import LogReader
 from marketdata.storage.log_session import log_session
 from marketdata.storage.log_trim import LogTrimmer
-from marketdata.storage.maintenance import Maintenance, Upkeep, maintained
+from marketdata.storage.maintenance import Maintenance, Trimmer, Upkeep, maintained
 from marketdata.storage.modes import DatabaseFacts, probe
 from marketdata.storage.partitions import Partitions
 from marketdata.storage.pools import PoolLimits, Pools
@@ -51,6 +51,7 @@ from marketdata.storage.revisions import RevisionReader
 from marketdata.storage.statistics import StatisticsReader
 from marketdata.storage.symbol_deletion import SymbolDeleter
 from marketdata.storage.symbols import SymbolStore
+from marketdata.storage.version_trim import VersionTrimmer
 from marketdata.streaming.tailer import LogTailer
 
 log = logging.getLogger(__name__)
@@ -216,8 +217,13 @@ async def serve(
         gc.collect()
         gc.freeze()
         on_serving(Serving(settings.host, port, facts, not await stores.sample.is_empty()))
-        trimmer = LogTrimmer(stores.pools, timedelta(days=settings.log_keep_days))
-        steps = Upkeep(stores.pools, SystemClock(), trimmer).steps()
+        trimmers: dict[str, Trimmer] = {
+            "superseded versions": VersionTrimmer(
+                stores.pools, timedelta(days=settings.revisions_keep_days)
+            ),
+            "change log": LogTrimmer(stores.pools, timedelta(days=settings.log_keep_days)),
+        }
+        steps = Upkeep(stores.pools, SystemClock(), trimmers).steps()
         upkeep = Maintenance(stores.pools, steps)
         async with maintained(upkeep, settings.maintenance_seconds):
             await stop.wait()

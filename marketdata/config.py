@@ -105,6 +105,11 @@ class Settings(BaseSettings):
         validation_alias="MARKETDATA_LOG_KEEP_DAYS",
         description="Age up to which the change log keeps its entries; 0: for ever",
     )
+    revisions_keep_days: Annotated[float, Field(ge=0, le=36_500)] = Field(
+        0.0,
+        validation_alias="MARKETDATA_REVISIONS_KEEP_DAYS",
+        description="How long superseded versions of bars stay, for reads as of then; 0: for ever",
+    )
     log_poll_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
         1.0,
         validation_alias="MARKETDATA_LOG_POLL_SECONDS",

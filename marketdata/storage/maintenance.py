@@ -3,16 +3,15 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
 from marketdata.clock import Clock
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
 from marketdata.storage.bar_storage import BarStorage
-from marketdata.storage.log_trim import LogTrimmer
 from marketdata.storage.partitions import Partitions
 from marketdata.storage.pools import Pools
 from marketdata.storage.retention import Retention
@@ -131,6 +130,13 @@ async def maintained(maintenance: Maintenance, seconds: float) -> AsyncIterator[
         await asyncio.wait([task])
 
 
+class Trimmer(Protocol):
+    """Deletes what is older than it is kept."""
+
+    def run_once(self) -> Awaitable[object]:
+        """Delete what is too old now, in small transactions."""
+
+
 class Upkeep:
     """The steps over one set of stores.
 
@@ -140,28 +146,28 @@ class Upkeep:
         Where transactions run.
     clock : Clock
         Tells today.
-    trimmer : LogTrimmer, optional
-        Of the change log. Default: its entries stay.
+    trimmers : mapping of str to Trimmer
+        What is kept for a time only, by name: the change log, superseded versions. Default: they stay.
     """
 
-    def __init__(self, pools: Pools, clock: Clock, trimmer: LogTrimmer | None = None) -> None:
+    def __init__(
+        self, pools: Pools, clock: Clock, trimmers: Mapping[str, Trimmer] | None = None
+    ) -> None:
         self.settings = BarStorage(pools)
         self.retention = Retention(pools, self._roll_up_before)
         self._partitions = Partitions(pools)
         self._rollups = RollUpKeeper(pools)
         self._clock = clock
-        self._trimmer = trimmer
+        self._trimmers = dict(trimmers or {})
 
     def steps(self) -> list[MaintenanceStep]:
         """List the steps in their order."""
-        steps = [
+        return [
             MaintenanceStep("partitions ahead", self.make_partitions_ahead),
             MaintenanceStep("roll-ups", self._roll_up),
             MaintenanceStep("retention", self.apply_retention),
+            *(MaintenanceStep(name, trimmer.run_once) for name, trimmer in self._trimmers.items()),
         ]
-        if self._trimmer is not None:
-            steps.append(MaintenanceStep("change log", self._trimmer.run_once))
-        return steps
 
     async def make_partitions_ahead(self) -> None:
         """Make the partitions of the days to come, where the service makes them."""

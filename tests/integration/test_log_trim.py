@@ -196,7 +196,7 @@ async def test_maintenance_given_a_trimmer_trims(storage: Storage) -> None:
     await storage.writer.commit_bars(frame_of([Bar("AAPL", days(20_000))]), Timeframe.DAY_1)
     await write(storage, 2)
     await grow_old(storage, 2)
-    upkeep = Upkeep(storage.pools, SystemClock(), LogTrimmer(storage.pools, WEEK))
+    upkeep = Upkeep(storage.pools, SystemClock(), {"change log": LogTrimmer(storage.pools, WEEK)})
     done = await Maintenance(storage.pools, upkeep.steps()).run_once()
     assert done[-1] == "change log"
     assert await fetch(storage, _LOOK) == [(1, 3, 3, 3)]
