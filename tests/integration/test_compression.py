@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from psycopg import errors as pg
 
+from marketdata.domain.as_of import AsOf
 from marketdata.domain.bar_query import BarQuery
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.time_range import TimeRange
@@ -86,6 +87,9 @@ async def test_commit_given_corrections_of_compressed_chunks_revises_each(
     bars = await stored_bars(storage, MINUTE)
     assert [bar.close for bar in bars] == half_revised(frame).close.tolist()
     assert [bar.revision for bar in bars] == [1, 0] * (count // 2)
+    before = BarQuery(("A",), MINUTE, range_of(frame, MINUTE), as_of=AsOf(seq=result.seq - 1))
+    answer = await read_in_bulk(storage, before)
+    assert np.concatenate([f.close for f in answer.frames]).tolist() == frame.close.tolist()
 
 
 async def test_commit_given_new_bars_beside_compressed_ones_keeps_both(
