@@ -16,6 +16,7 @@ from marketdata.storage.embedded import ServerAddress
 from marketdata.storage.embedded.account import current_account
 from marketdata.storage.embedded.binaries import find_binaries
 from marketdata.storage.embedded.folder import STATE_FOLDER
+from marketdata.storage.log_reader import LogReader
 from marketdata.storage.migrate import migrate
 from marketdata.storage.modes import StorageMode
 from tests.support.bars import bars_of
@@ -91,6 +92,7 @@ async def test_restore_given_a_dump_answers_the_same_and_goes_on(
     await store_minutes(storage, "B", 9)
     await BarStorage(storage.pools).change(MINUTE, keep=CalendarSpan(months=3))
     expected = await answers(storage)
+    generation = (await LogReader(storage.pools).bounds()).generation
     file = tmp_path / "marketdata.dump"
     run(storage_mode, "pg_dump", database, "--format=custom", f"--file={file}")
     empty = databases.empty()
@@ -99,6 +101,9 @@ async def test_restore_given_a_dump_answers_the_same_and_goes_on(
         assert await migrate(empty, storage_mode) == []
         async with opened_storage(empty.for_service, owner=lambda: empty) as restored:
             assert await answers(restored) == expected
+            # Positions of before are refused: the log goes on with other entries there.
+            bounds = await LogReader(restored.pools).bounds()
+            assert bounds.generation != generation
             await store_minutes(restored, "C", 9, 1)
             # The symbol, then its bars.
             later = [change.seq for change in await changes(restored, expected[0])]
