@@ -44,6 +44,23 @@ async def write_bars(storage: Storage, *numbers: int) -> LogPosition:
     return (await LogReader(storage.pools).bounds()).head
 
 
+async def test_position_given_a_recovery_to_a_new_timeline_is_refused() -> None:
+    """A recovery from an archive, or a standby that is promoted: the generation changes by itself."""
+    with reachable_folder() as base:
+        folder = base / "data"
+        async with opened_folder(folder) as (_, storage):
+            before = await write_bars(storage, 1, 2)
+        with (folder / "pg" / "postgresql.auto.conf").open("a") as settings:
+            # Nobody is let in before the recovery is over.
+            settings.write("restore_command = 'false'\nhot_standby = off\n")
+        (folder / "pg" / "recovery.signal").touch()
+        async with opened_folder(folder) as (_, storage):
+            bounds = await LogReader(storage.pools).bounds()
+            assert bounds.head_seq == before.seq
+            with pytest.raises(LogGenerationError, match="restored or replaced"):
+                bounds.admit(before)
+
+
 async def test_position_given_files_that_were_put_back_is_refused_after_new_generation(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
