@@ -7,7 +7,7 @@ from typing import Any, Final
 import typer
 
 from marketdata.cli.keeping import iso_text, size_text
-from marketdata.cli.output import ERR, OUT, print_table
+from marketdata.cli.output import OUT, print_table
 from marketdata.cli.rows import INTERRUPTED, RowForm, RowWriter, piped
 from marketdata.cli.texts import named
 from marketdata.cli.upkeep import OpenDatabase, opened_database
@@ -15,7 +15,7 @@ from marketdata.config import Settings
 from marketdata.domain.log_position import LogPosition
 from marketdata.domain.time_range import from_unix_us
 from marketdata.domain.timeframe import Timeframe
-from marketdata.errors import DatabaseSetupError, DatabaseUnavailableError
+from marketdata.errors import DatabaseSetupError
 from marketdata.storage.embedded import attach, default_data_folder
 from marketdata.storage.log_entries import LogEntry
 from marketdata.storage.log_facts import LogFacts, read_log_facts
@@ -24,8 +24,6 @@ from marketdata.storage.log_session import log_session
 from marketdata.streaming.tailer import LogTailer
 
 _LAST: Final = 10
-# Between two attempts to read what is stored while the database is away.
-_RETRY_SECONDS: Final = 1.0
 _SHOWN: Final = (
     "head_seq", "head_time", "oldest_seq", "oldest_time", "generation", "keep_days",
     "entries_bytes", "writes_bytes",
@@ -107,13 +105,7 @@ async def _follow(
     tailer = LogTailer(lambda: log_session(opened.roles.service), reader, poll_seconds)
     async with tailer.running(), await tailer.attach(position) as consumer:
         while True:
-            try:
-                page = await consumer.read()
-            except DatabaseUnavailableError as error:
-                ERR.print(f"{error}; trying again", soft_wrap=True, markup=False)
-                await asyncio.sleep(_RETRY_SECONDS)
-            else:
-                show_entries(page)
+            show_entries(await consumer.read())
 
 
 async def _refuse_unserved(settings: Settings) -> None:

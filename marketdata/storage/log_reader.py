@@ -24,25 +24,30 @@ _BOUNDS: Final = """
      CROSS JOIN pg_control_system() AS system
       JOIN pg_database AS database ON database.datname = current_database()
 """
-# By bar_write_seq_key and the primary key of bar_change. A write has an entry at least, so that not
-# more writes are looked at than a page may have entries. Only writes as a whole, and at least one. The
-# length of bytes that are stored aside is known without reading them.
+# By bar_write_seq_key, and for each write by the primary key of bar_change: LATERAL with an aggregate
+# or OFFSET keeps the planner from joining, which would read the whole table for a page in its middle.
+# A write has an entry at least, so that not more writes are looked at than a page may have entries.
+# Only writes as a whole, and at least one. The length of bytes that are stored aside is known without
+# reading them. The sum is of bigints: a parameter has the type that it needs, and two small ones would
+# overflow at 32,767.
 _PAGE: Final = """
     WITH sized AS (
-        SELECT write.seq, write.write_id, write.committed_at,
-               row_number() OVER first_ones AS place,
-               sum(count(*)) OVER first_ones AS entries,
-               sum(sum(coalesce(octet_length(change.bars), 0))) OVER first_ones AS size_bytes
-          FROM bar_write AS write JOIN bar_change AS change USING (write_id)
-         WHERE write.seq > %(after)s AND write.seq <= %(after)s + %(entries)s
-         GROUP BY write.seq, write.write_id, write.committed_at
+        SELECT write.seq, write.write_id, write.committed_at, row_number() OVER first_ones AS place,
+               sum(own.entries) OVER first_ones AS entries,
+               sum(own.size_bytes) OVER first_ones AS size_bytes
+          FROM bar_write AS write
+         CROSS JOIN LATERAL (
+            SELECT count(*) AS entries, sum(coalesce(octet_length(bars), 0)) AS size_bytes
+              FROM bar_change WHERE write_id = write.write_id) AS own
+         WHERE write.seq > %(after)s AND write.seq <= %(after)s::bigint + %(entries)s
         WINDOW first_ones AS (ORDER BY write.seq)
     )
     SELECT sized.seq, part::int, (extract(epoch FROM sized.committed_at) * 1000000)::bigint, kind,
            symbols, timeframe,
            (extract(epoch FROM range_start) * 1000000)::bigint,
            (extract(epoch FROM range_end) * 1000000)::bigint, accepted, revised, reason, bars
-      FROM sized JOIN bar_change USING (write_id)
+      FROM sized
+     CROSS JOIN LATERAL (SELECT * FROM bar_change WHERE write_id = sized.write_id OFFSET 0) AS change
      WHERE sized.place = 1
         OR (sized.entries <= %(entries)s AND sized.size_bytes <= %(size_bytes)s)
      ORDER BY sized.seq, part

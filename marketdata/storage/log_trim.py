@@ -13,22 +13,23 @@ _BATCH: Final = 200
 # Also the lock that two trimmers take turns on.
 _LOCK: Final = "UPDATE bar_log SET oldest_seq = oldest_seq RETURNING oldest_seq"
 # By bar_write_seq_key. committed_at follows seq, so that what is old enough comes first; the newest
-# entry stays, whatever its age: it shows what the head is.
+# entry stays, whatever its age: it shows what the head is. Sums are of bigints: a parameter has the
+# type that it needs, and would overflow where seq does not.
 _OLD: Final = """
     SELECT max(seq)
       FROM (SELECT seq, committed_at FROM bar_write
-             WHERE seq >= %(oldest)s AND seq < %(oldest)s + %(batch)s
+             WHERE seq >= %(oldest)s AND seq < %(oldest)s::bigint + %(batch)s
                AND seq < (SELECT head.seq FROM bar_log_head AS head)
                AND (%(floor)s::bigint IS NULL OR seq < %(floor)s)) AS write
      WHERE committed_at < now() - %(keep)s::interval
 """
-# By bar_write_seq_key and the primary key of bar_change.
+# By bar_write_seq_key and the primary key of bar_change: an array of ids is looked up one by one.
 _DELETE: Final = """
-    DELETE FROM bar_change USING bar_write
-     WHERE bar_change.write_id = bar_write.write_id
-       AND bar_write.seq >= %(oldest)s AND bar_write.seq <= %(last)s
+    DELETE FROM bar_change
+     WHERE write_id = ANY (ARRAY(SELECT write_id FROM bar_write
+                                  WHERE seq >= %(oldest)s AND seq <= %(last)s))
 """
-_RAISE: Final = "UPDATE bar_log SET oldest_seq = %(last)s + 1"
+_RAISE: Final = "UPDATE bar_log SET oldest_seq = %(last)s::bigint + 1"
 
 # Tells from which seq on entries are needed by somebody, whatever their age; None: by nobody.
 KeepFromSeq = Callable[[], Awaitable[int | None]]

@@ -1,21 +1,31 @@
 """One who reads the change log from a position on: first what is stored, then what comes."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from copy import copy
 from typing import Final, Protocol, Self
 
 from marketdata.domain.log_position import LogPosition, other_generation
-from marketdata.errors import ServiceError, SlowConsumerError
+from marketdata.errors import (
+    DatabaseUnavailableError,
+    QueryTimeoutError,
+    ServiceError,
+    SlowConsumerError,
+)
 from marketdata.storage.log_entries import LogEntry
 from marketdata.storage.log_reader import LogReader
+
+log = logging.getLogger(__name__)
 
 #: What may wait for a consumer, in bytes: four pages of the largest entries.
 MOST_WAITING_BYTES: Final = 16 * 1024 * 1024
 # So near to the tail a consumer joins it, before it has read the rest: what is committed meanwhile
 # waits for it then. A page at the most, which is read in milliseconds.
 _JOINS_WITHIN: Final = 1_000
+# Between two attempts to read what is stored. An embedded server is back 0.2 s after a kill.
+_RETRY_SECONDS: Final = 0.5
 
 
 class Tail(Protocol):
@@ -38,7 +48,8 @@ class LogConsumer:
     hands out to, and reads the rest up to there: no entry lies between, and none comes twice. No lock
     is needed: nothing else of this event loop runs between the look at the tail and the joining.
 
-    What waits for it then is bounded in bytes. Past the bound it is ended, and nobody else waits.
+    What waits for it then is bounded in bytes, and nobody else waits for it. Past the bound it is
+    ended; or, where it has not read all that was stored yet, it goes on with that and joins again.
 
     Made by `LogTailer.attach`. An async context manager, which ends it; or iterate over it.
 
@@ -102,8 +113,6 @@ class LogConsumer:
             What comes next is not there, or the log is another one.
         ServerDrainingError
             The tailer ends.
-        DatabaseUnavailableError
-            Stored entries could not be read; the next call tries again.
         """
         while True:
             self._check()
@@ -129,7 +138,7 @@ class LogConsumer:
             # It knew of a later seq than the tailer when it joined.
             entries = [entry for entry in entries if entry.seq > self._joined_at]
         if self._waiting and self._waiting_bytes + size_bytes > self._most_bytes:
-            self.end(self._too_slow(self._waiting_bytes + size_bytes))
+            self._give_up_waiting(self._waiting_bytes + size_bytes)
             return
         self._waiting.append(entries)
         self._waiting_bytes += size_bytes
@@ -144,8 +153,7 @@ class LogConsumer:
     def close(self) -> None:
         """Leave the tail, and free what waits."""
         self._tail.leave(self)
-        self._waiting.clear()
-        self._waiting_bytes = 0
+        self._forget_waiting()
 
     async def __aenter__(self) -> Self:
         return self
@@ -171,7 +179,7 @@ class LogConsumer:
             self._joined_at = max(tail_seq, self._position.seq)
 
     async def _read_stored(self) -> Sequence[LogEntry]:
-        entries = await self._reader.page(self._position.seq)
+        entries = await self._page()
         self._check()
         if self._joined_at is not None and entries[-1].seq > self._joined_at:
             # Committed since it joined: these wait for it, or will.
@@ -179,10 +187,29 @@ class LogConsumer:
         self._advance(entries)
         return entries
 
-    def _take_waiting(self) -> Sequence[LogEntry]:
-        entries = [entry for page in self._waiting for entry in page]
+    async def _page(self) -> Sequence[LogEntry]:
+        while True:
+            try:
+                return await self._reader.page(self._position.seq)
+            except (DatabaseUnavailableError, QueryTimeoutError) as error:
+                log.warning("log_consumer_waits", extra={"error": str(error)})
+                await asyncio.sleep(_RETRY_SECONDS)
+                self._check()
+
+    def _give_up_waiting(self, size_bytes: int) -> None:
+        if self.is_live:
+            self.end(self._too_slow(size_bytes))
+        else:
+            self._forget_waiting()
+            self._joined_at = None
+
+    def _forget_waiting(self) -> None:
         self._waiting.clear()
         self._waiting_bytes = 0
+
+    def _take_waiting(self) -> Sequence[LogEntry]:
+        entries = [entry for page in self._waiting for entry in page]
+        self._forget_waiting()
         self._advance(entries)
         return entries
 

@@ -17,11 +17,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from marketdata import app
 from marketdata.client import MarketDataClient
 from marketdata.config import Settings
+from marketdata.domain.symbol import NewSymbol
 from marketdata.errors import AddressInUseError
 from marketdata.ingestion.sample_import import SampleImport
 from marketdata.storage.embedded import ServerAddress
 from tests.contract.service import CALL_SECONDS, test_settings
 from tests.support.databases import Databases, connected
+from tests.support.waiting import until
 
 
 @dataclass
@@ -139,6 +141,37 @@ async def test_serve_given_empty_database_migrates_it_and_loads_the_sample(
     async with running(settings_for(empty), with_sample=True) as service:
         assert service.serving.has_bars
         assert not service.imported
+
+
+@pytest.mark.usefixtures("signals")
+async def test_serve_given_a_write_tells_those_who_read_the_change_log(
+    database: ServerAddress,
+) -> None:
+    """Other processes hear of it at once, without the poll."""
+    async with running(settings_for(database)) as service, MarketDataClient(service.address) as client:
+        with connected(database) as listener:
+            listener.execute("LISTEN bar_log")
+            await client.create_symbol(NewSymbol("AAPL"))
+            heard = await asyncio.to_thread(list, listener.notifies(timeout=CALL_SECONDS, stop_after=1))
+    assert len(heard) == 1
+
+
+@pytest.mark.usefixtures("signals")
+async def test_serve_given_entries_that_are_too_old_trims_them(database: ServerAddress) -> None:
+    """The service keeps the change log within its age by itself; its last entry stays."""
+    settings = settings_for(
+        database, MARKETDATA_LOG_KEEP_DAYS=1e-9, MARKETDATA_MAINTENANCE_SECONDS=0.05
+    )
+    async with running(settings) as service, MarketDataClient(service.address) as client:
+        for symbol in ("AAPL", "IBM", "MSFT"):
+            await client.create_symbol(NewSymbol(symbol))
+
+        async def is_trimmed() -> bool:
+            with connected(database) as connection:
+                row = connection.execute("SELECT oldest_seq::int FROM bar_log").fetchone()
+            return row == (3,)
+
+        await until(is_trimmed)
 
 
 @pytest.mark.usefixtures("signals")

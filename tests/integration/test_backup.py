@@ -17,6 +17,7 @@ from marketdata.storage.address import SERVICE_ROLE
 from marketdata.storage.bar_storage import BarStorage
 from marketdata.storage.columnstore import settle_columnstore
 from marketdata.storage.embedded import ServerAddress
+from marketdata.storage.log_reader import LogReader
 from marketdata.storage.migrate import migrate
 from marketdata.storage.modes import StorageMode
 from tests.support.backups import dump, restore
@@ -92,10 +93,13 @@ async def test_restore_given_a_dump_answers_the_same_and_goes_on(
 ) -> None:
     """Every answer is the same, the schema is this release's, and the next write gets the next seq."""
     expected = await filled(storage)
+    generation = (await LogReader(storage.pools).bounds()).generation
     dump(storage_mode, database, tmp_path / "marketdata.dump")
     restore(storage_mode, empty, tmp_path / "marketdata.dump")
     assert await migrate(empty, storage_mode) == []
     async with opened_storage(empty.for_service, owner=lambda: empty) as restored:
+        # Positions of before are refused: the log goes on with other entries there.
+        assert (await LogReader(restored.pools).bounds()).generation != generation
         await assert_goes_on(restored, expected)
 
 

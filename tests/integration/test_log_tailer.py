@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -216,6 +217,22 @@ async def test_read_given_a_slow_consumer_ends_it_alone_and_tells_where_to_go_on
     assert problems(History(0, first.keys + rest.keys), await committed_entries(storage)) == []
 
 
+async def test_read_given_more_than_may_wait_before_it_has_caught_up_goes_on(storage: Storage) -> None:
+    """Whoever still reads what was stored is not too slow: what could not wait is read as well."""
+    await write_bars(storage, 5)
+    async with (
+        tailed(storage, limits=PageLimits(entries=1)) as tailer,
+        await tailer.attach(await position_of(storage, 0), most_bytes=1) as consumer,
+    ):
+        history = History(0)
+        history.record(await consumer.read())
+        assert (consumer.has_joined, consumer.is_live) == (True, False)
+        await write_bars(storage, 3)
+        await until(lambda: _is(not consumer.has_joined))
+        history.keys += (await read_until(consumer, 8)).keys
+    assert problems(history, await committed_entries(storage)) == []
+
+
 async def test_read_given_an_entry_larger_than_the_bound_gets_it(storage: Storage) -> None:
     """A consumer that keeps up is not ended for what a single write holds."""
     async with tailed(storage) as tailer, await tailer.attach(most_bytes=1) as consumer:
@@ -334,32 +351,30 @@ async def own_server() -> AsyncIterator[EmbeddedPostgres]:
 
 
 async def test_read_given_a_database_that_was_killed_and_started_again_goes_on(
-    own_server: EmbeddedPostgres,
+    own_server: EmbeddedPostgres, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Away for a while, perhaps on another port: the tailer finds it, and no consumer missed any."""
     address = own_server.address
     assert address is not None
     async with (
-        opened_storage(lambda: own_server.address or address) as storage,
+        # Soon told that there is no connection, as a service is that knows its database to be down.
+        opened_storage(
+            lambda: own_server.address or address, replace(TEST_LIMITS, timeout_seconds=0.5)
+        ) as storage,
         tailed(storage) as tailer,
         await tailer.attach() as consumer,
     ):
         history = History(0)
         for killing in range(1, 4):
             await write_bars(storage, 2)
-            reading = asyncio.create_task(read_until(consumer, 2 * killing))
-            history.keys += (await reading).keys
-            await asyncio.to_thread(kill, own_server)
-            await asyncio.to_thread(own_server.restart_if_dead)
-            await until(lambda: _answers(storage))
+            history.keys += (await read_until(consumer, 2 * killing)).keys
+            async with await tailer.attach(await position_of(storage, 0)) as behind:
+                await asyncio.to_thread(kill, own_server)
+                caplog.clear()
+                late = asyncio.create_task(read_until(behind, 2 * killing))
+                await until(lambda: _is("log_consumer_waits" in caplog.text))
+                await asyncio.to_thread(own_server.restart_if_dead)
+                assert problems(await late, await committed_entries(storage)) == []
         await write_bars(storage, 1)
         history.keys += (await read_until(consumer, 7)).keys
         assert problems(history, await committed_entries(storage)) == []
-
-
-async def _answers(storage: Storage) -> bool:
-    try:
-        await LogReader(storage.pools).bounds()
-    except Exception:  # noqa: BLE001 -- whatever it is: not yet
-        return False
-    return True

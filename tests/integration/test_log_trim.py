@@ -12,7 +12,7 @@ from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import LogTrimmedError
 from marketdata.storage import log_trim
 from marketdata.storage.change_log import Change, ChangeKind, append_change, new_write_id
-from marketdata.storage.log_reader import LogReader
+from marketdata.storage.log_reader import LogReader, PageLimits
 from marketdata.storage.log_trim import LogTrimmer, TrimResult
 from marketdata.storage.maintenance import Maintenance, Upkeep
 from tests.support.bars import Bar, days, frame_of
@@ -65,6 +65,24 @@ async def test_run_once_given_old_entries_deletes_these_and_keeps_their_writes(
     history = History(4)
     history.record(await reader.page(4))
     assert problems(history, await committed_entries(storage)) == []
+
+
+@pytest.mark.parametrize("head_seq", [2**15 - 10, 2**31 - 10])
+async def test_run_once_given_seqs_beyond_the_small_integers_goes_on(
+    storage: Storage, head_seq: int
+) -> None:
+    """A log grows for years: pages and trimming pass the bounds of PostgreSQL's smaller numbers."""
+    await fetch(storage, "UPDATE bar_log_head SET seq = %s", [head_seq])
+    await fetch(storage, "UPDATE bar_log SET oldest_seq = %s::bigint + 1", [head_seq])
+    await write(storage, 20)
+    history, reader = History(head_seq), LogReader(storage.pools, PageLimits(entries=6))
+    while history.last_seq < head_seq + 20:
+        history.record(await reader.page(history.last_seq))
+    assert problems(history, await committed_entries(storage)) == []
+    for old in range(1, 20):
+        await grow_old(storage, head_seq + old)
+        result = await LogTrimmer(storage.pools, WEEK).run_once()
+        assert result == TrimResult(entries=2, oldest_seq=head_seq + old + 1)
 
 
 async def test_run_once_given_only_old_entries_keeps_the_last(storage: Storage) -> None:
