@@ -9,6 +9,7 @@ from psycopg import errors as pg
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.commit_few import Check, CommitResult, commit_few
+from marketdata.storage.commit_group import GroupCommit, SmallWrite
 from marketdata.storage.commit_many import commit_many
 from marketdata.storage.partitions import Partitions
 from marketdata.storage.pools import Pools
@@ -36,13 +37,17 @@ class BarWriter:
     def __init__(self, pools: Pools, partitions: Partitions) -> None:
         self._pools = pools
         self._partitions = partitions
+        self._groups = {t: GroupCommit(pools, t) for t in Timeframe if t.is_stored}
+        # Small writes that are under way: a lone one has nobody to share with.
+        self._small = dict.fromkeys(self._groups, 0)
 
     async def commit_bars(
         self, frame: BarFrame, timeframe: Timeframe, check: Check | None = None
     ) -> CommitResult:
         """Store bars in one transaction, and acknowledge it after COMMIT.
 
-        The same bars again change nothing and leave no entry in the change log.
+        Few bars may share theirs with those of other callers of the same moment. The same bars again
+        change nothing and leave no entry in the change log.
 
         Parameters
         ----------
@@ -70,6 +75,29 @@ class BarWriter:
             raise ValueError(f"{len(frame)} bars in one commit; the most is {MOST_BARS_A_COMMIT}")
         frame = frame.sorted_by_symbol_time()
         _refuse_duplicates(frame)
+        if len(frame) <= FEW_BARS:
+            return await self._commit_small(frame, timeframe, check)
+        return await self._commit_alone(frame, timeframe, check)
+
+    async def _commit_small(
+        self, frame: BarFrame, timeframe: Timeframe, check: Check | None
+    ) -> CommitResult:
+        is_lone = self._small[timeframe] == 0
+        self._small[timeframe] += 1
+        try:
+            if not is_lone:
+                await self._partitions.ensure(timeframe, frame.time_us)
+                write = SmallWrite(frame.with_used_symbols(), check)
+                result = await self._groups[timeframe].commit(write)
+                if result is not None:
+                    return result
+            return await self._commit_alone(frame, timeframe, check)
+        finally:
+            self._small[timeframe] -= 1
+
+    async def _commit_alone(
+        self, frame: BarFrame, timeframe: Timeframe, check: Check | None
+    ) -> CommitResult:
         async for attempt in stamina.retry_context(
             on=_is_worth_a_retry,
             attempts=_ATTEMPTS,

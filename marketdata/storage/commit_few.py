@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
-from marketdata.domain.bars import BarColumn, BarFrame
+from marketdata.domain.bars import BarColumn, BarFrame, Int32Array
+from marketdata.domain.calendar import BoolArray
 from marketdata.domain.time_range import from_unix_us
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage import commit_sql
@@ -29,7 +29,9 @@ from marketdata.storage.stripes import lock_stripes
 
 Check = Callable[[Connection], Awaitable[None]]
 
-_WRITTEN: Final = np.dtype([("ord", ">i4"), ("revision", ">i4")])
+_ANSWER: Final = np.dtype([("ord", ">i4"), ("revision", ">i4"), ("class", ">i4")])
+# The first two classes, new and different, are those that are written.
+_CHANGED: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,38 @@ async def commit_few(
 async def _classify_and_write(
     connection: Connection, frame: BarFrame, timeframe: Timeframe
 ) -> tuple[CommitResult, int]:
+    written = await write_few(connection, frame, timeframe)
+    return written.result(slice(None)), written.write_id
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WrittenBars:
+    """What a statement did with a frame.
+
+    Attributes
+    ----------
+    write_id : int
+        Of the write.
+    classes : int32[n]
+        Of each bar of the frame: its place among `commit_sql.CLASSES`, from 0.
+    """
+
+    write_id: int
+    classes: Int32Array
+
+    def result(self, rows: slice | BoolArray) -> CommitResult:
+        """Count what became of some rows of the frame; without the seq, which COMMIT gives."""
+        counts = np.bincount(self.classes[rows], minlength=len(commit_sql.CLASSES)).tolist()
+        return CommitResult(
+            accepted=counts[0], revised=counts[1], unchanged=counts[2], outranked=counts[3]
+        )
+
+
+async def write_few(connection: Connection, frame: BarFrame, timeframe: Timeframe) -> WrittenBars:
+    """Classify and write bars, and append to the log what changed.
+
+    Within a transaction that holds the stripes of its symbols.
+    """
     first, last = frame.time_bounds()
     cursor = await connection.execute(
         commit_sql.classify_and_write(timeframe),
@@ -92,21 +126,19 @@ async def _classify_and_write(
     )
     row = await cursor.fetchone()
     assert row is not None  # noqa: S101 -- an aggregate without GROUP BY has one row
-    if sum(row[:4]) != len(frame):
+    write_id, data = row
+    rows = np.sort(np.frombuffer(data or b"", _ANSWER), order="ord")
+    if len(rows) != len(frame):
         # The join with the feeds would drop their bars without a word.
         raise ValueError("a bar of a feed that market_feed does not have")
-    result = CommitResult(accepted=row[0], revised=row[1], unchanged=row[2], outranked=row[3])
-    if result.changes:
-        changed = _changed(frame, np.frombuffer(row[4], _WRITTEN))
-        change = change_of(changed, timeframe, result.accepted, result.revised)
-        await append_change(connection, row[5], change)
-    return result, row[5]
-
-
-def _changed(frame: BarFrame, written: npt.NDArray[Any]) -> BarFrame:
-    written = written[np.argsort(written["ord"])]
-    changed = replace(frame.take(written["ord"]), revision=native(written["revision"]))
-    return changed.with_used_symbols()
+    written = WrittenBars(write_id, native(rows["class"]) - np.int32(1))
+    is_changed = written.classes < _CHANGED
+    if is_changed.any():
+        changed = replace(frame, revision=native(rows["revision"])).take(is_changed)
+        result = written.result(slice(None))
+        change = change_of(changed.with_used_symbols(), timeframe, result.accepted, result.revised)
+        await append_change(connection, write_id, change)
+    return written
 
 
 def change_of(changed: BarFrame, timeframe: Timeframe, accepted: int, revised: int) -> Change:

@@ -2,8 +2,8 @@
 
 Few bars: `classify_and_write` is a single statement, so that the bars to write are joined with the
 stored ones once: it sorts every bar into new, different, same and outranked, writes new and different
-ones, keeps `bar_latest`, marks roll-ups, and answers with the counts and with the position and
-revision of each bar written. It must run after the stripes are locked, as a statement of its own, so
+ones, keeps `bar_latest` and what it replaces, marks roll-ups, and answers with the position, revision
+and class of each bar. It must run after the stripes are locked, as a statement of its own, so
 that its snapshot holds what other writers committed before.
 
 Many bars: what is stored in their ranges is read (`read_ranges`) and compared here, what is replaced is
@@ -53,6 +53,9 @@ _UPSERT_LATEST: Final = sql.SQL("""ON CONFLICT (symbol, timeframe) DO UPDATE SET
     )
 )
 
+# What a bar can be, to those that are stored; in the answer its place among these, from 1.
+CLASSES: Final = ("new", "different", "same", "outranked")
+
 _CLASSIFY_AND_WRITE: Final = sql.SQL("""
 WITH batch AS MATERIALIZED ({arrays}),
 this AS MATERIALIZED (SELECT nextval('bar_write_id') AS write_id),
@@ -98,13 +101,9 @@ latest AS (
       FROM changed, this ORDER BY symbol, time DESC
     {upsert_latest}
 ){mark}
-SELECT count(*) FILTER (WHERE class = 'new'),
-       count(*) FILTER (WHERE class = 'different'),
-       count(*) FILTER (WHERE class = 'same'),
-       count(*) FILTER (WHERE class = 'outranked'),
-       coalesce(string_agg(int4send(ord) || int4send(revision), ''::bytea)
-                FILTER (WHERE class IN ('new', 'different')), ''::bytea),
-       (SELECT write_id FROM this)
+SELECT (SELECT write_id FROM this),
+       string_agg(int4send(ord) || int4send(revision)
+                  || int4send(array_position({classes}, class)), ''::bytea)
   FROM classified
 """)
 
@@ -217,6 +216,7 @@ def classify_and_write(timeframe: Timeframe) -> sql.Composed:
         upsert_latest=_UPSERT_LATEST,
         mark=_MARK_CHANGED if timeframe is Timeframe.MINUTE_1 else sql.SQL(""),
         before=_BEFORE,
+        classes=sql.SQL("ARRAY[{}]").format(sql.SQL(", ").join(map(sql.Literal, CLASSES))),
         keep=keep_bars(timeframe, _REPLACED, sql.SQL("(SELECT write_id FROM this)")),
     )
 

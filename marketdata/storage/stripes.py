@@ -21,6 +21,11 @@ _LOCK: Final = """
     SELECT pg_advisory_xact_lock(%(table_key)s, stripe) FROM unnest(%(stripes)s::int4[]) AS stripe
 """
 
+_TRY_LOCK: Final = """
+    SELECT stripe FROM unnest(%(stripes)s::int4[]) AS stripe
+     WHERE pg_try_advisory_xact_lock(%(table_key)s, stripe)
+"""
+
 
 def stripes(symbols: Iterable[str]) -> list[int]:
     """List the stripes of these tickers, ascending, without repeats.
@@ -38,6 +43,15 @@ async def lock_stripes(connection: Connection, symbols: Iterable[str], timeframe
     """
     parameters = {"table_key": _LOCK_KEYS[timeframe], "stripes": stripes(symbols)}
     await connection.execute(_LOCK, parameters)
+
+
+async def try_lock_stripes(
+    connection: Connection, symbols: Iterable[str], timeframe: Timeframe
+) -> frozenset[int]:
+    """Lock those stripes of these tickers that nobody holds, and tell which; as `lock_stripes`."""
+    parameters = {"table_key": _LOCK_KEYS[timeframe], "stripes": stripes(symbols)}
+    cursor = await connection.execute(_TRY_LOCK, parameters)
+    return frozenset(stripe for (stripe,) in await cursor.fetchall())
 
 
 async def lock_all_stripes(connection: Connection, timeframe: Timeframe) -> None:
