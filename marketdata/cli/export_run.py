@@ -20,6 +20,7 @@ from marketdata.cli.output import ERR
 from marketdata.cli.rows import INTERRUPTED, piped
 from marketdata.cli.texts import named
 from marketdata.client import BarStream, RetryPolicy
+from marketdata.client.times import AsOfPoint
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.calendar import SessionHours
 from marketdata.domain.timeframe import Timeframe
@@ -42,6 +43,8 @@ class ExportRequest:
         What each bar covers.
     start, end : datetime or None
         Half-open, UTC; None: all there is, up to now.
+    as_of : int, datetime or None
+        When it was known; None: now.
     output : Path
         The file; ``-`` is standard output.
     kind : FileKind or None
@@ -54,6 +57,7 @@ class ExportRequest:
     timeframe: Timeframe
     start: datetime | None
     end: datetime | None
+    as_of: AsOfPoint | None
     output: Path
     kind: FileKind | None
     address: str | None
@@ -96,6 +100,7 @@ async def _export(request: ExportRequest, kind: FileKind, counts: Counter[str]) 
             request.start,
             request.end,
             session=SessionHours.ALL,
+            as_of=request.as_of,
         ) as stream,
     ):
         # Before there is a file: the first answer tells which symbols are not known, and a mistyped

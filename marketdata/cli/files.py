@@ -7,7 +7,16 @@ from typing import Annotated, Final
 
 import typer
 
-from marketdata.cli.options import Address, End, Start, Symbols, TimeframeOption, utc
+from marketdata.cli.options import (
+    Address,
+    AsOfOption,
+    End,
+    Start,
+    Symbols,
+    TimeframeOption,
+    as_of_point,
+    utc,
+)
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import BarFileError
 from marketdata.providers.files.fields import FileKind
@@ -162,6 +171,7 @@ def export(
     ],
     start: Start = None,
     end: End = None,
+    as_of: AsOfOption = None,
     file_format: Annotated[
         FileKind | None, typer.Option("--format", help="(default: by the suffix of the file)")
     ] = None,
@@ -174,11 +184,16 @@ def export(
     Importing it gives the same bars. A file of that name is replaced, once the new one is complete.
 
     Example: marketdata export AAPL IBM -t 1d --start 2005-01-01 -o bars.parquet
+
+    Example: marketdata export AAPL -t 1d --as-of 2024-01-02T14:30:00 -o then.csv
     """
     with _pyarrow_explained():
         from marketdata.cli import export_run  # noqa: PLC0415 -- pyarrow is an extra and takes 0.1 s
+    point = as_of_point(as_of)
     export_run.run_export(
-        export_run.ExportRequest(symbols, timeframe, utc(start), utc(end), output, file_format, address)
+        export_run.ExportRequest(
+            symbols, timeframe, utc(start), utc(end), point, output, file_format, address
+        )
     )
 
 

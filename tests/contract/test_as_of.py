@@ -190,6 +190,8 @@ async def test_commands_given_a_revised_bar_show_how_it_changed(
         (CLOSES[0], first, second),
         (CLOSES[1], second, None),
     ]
+    exported = await commands.run("export", "AAPL", "-t", "1d", "--as-of", str(first), "-o", "-")
+    assert "AAPL,2024-01-02,10,12,9,11,100," in exported.out
     none = await commands.run("revisions", "AAPL", "-t", "1h")
     assert (none.code, none.out) == (0, "")
     assert "ever revised or deleted" in none.err
