@@ -34,8 +34,9 @@ async def opened_database(settings: Settings, command: str) -> AsyncIterator[Ope
     """
     async with database.open_database(settings, command) as roles:
         await database.refuse_pending(roles, settings, command)
-        pools = app.build_stores(roles.service, settings).pools
-        async with pools:
+        stores = app.build_stores(roles.service, settings)
+        pools = stores.pools
+        async with pools, stores.notifier.running():
             async with pools.query() as connection:
                 facts = await probe(connection, database.wanted_mode(settings))
             yield OpenDatabase(roles, facts, pools, Upkeep(pools, SystemClock()))

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from copy import copy
 from typing import Final, Protocol, Self
 
@@ -51,7 +51,7 @@ class LogConsumer:
     What waits for it then is bounded in bytes, and nobody else waits for it. Past the bound it is
     ended; or, where it has not read all that was stored yet, it goes on with that and joins again.
 
-    Made by `LogTailer.attach`. An async context manager, which ends it; or iterate over it.
+    Made by `LogTailer.attach`. An async context manager, at whose end it leaves the tail.
 
     Parameters
     ----------
@@ -160,11 +160,6 @@ class LogConsumer:
 
     async def __aexit__(self, *exc: object) -> None:
         self.close()
-
-    async def __aiter__(self) -> AsyncIterator[LogEntry]:
-        while True:
-            for entry in await self.read():
-                yield entry
 
     def _check(self) -> None:
         if self._end is not None:

@@ -13,6 +13,7 @@ from marketdata.domain.bar_query import BarQuery
 from marketdata.domain.calendar_span import CalendarSpan
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
+from marketdata.errors import LogGenerationError
 from marketdata.storage.address import SERVICE_ROLE
 from marketdata.storage.bar_storage import BarStorage
 from marketdata.storage.columnstore import settle_columnstore
@@ -93,14 +94,31 @@ async def test_restore_given_a_dump_answers_the_same_and_goes_on(
 ) -> None:
     """Every answer is the same, the schema is this release's, and the next write gets the next seq."""
     expected = await filled(storage)
-    generation = (await LogReader(storage.pools).bounds()).generation
     dump(storage_mode, database, tmp_path / "marketdata.dump")
     restore(storage_mode, empty, tmp_path / "marketdata.dump")
     assert await migrate(empty, storage_mode) == []
     async with opened_storage(empty.for_service, owner=lambda: empty) as restored:
-        # Positions of before are refused: the log goes on with other entries there.
-        assert (await LogReader(restored.pools).bounds()).generation != generation
         await assert_goes_on(restored, expected)
+
+
+@pytest.mark.modes("plain", "apache", reason="engines are copies, server and all")
+async def test_restore_given_a_dump_begins_another_generation_of_the_change_log(
+    storage: Storage,
+    database: ServerAddress,
+    empty: ServerAddress,
+    storage_mode: StorageMode,
+    tmp_path: Path,
+) -> None:
+    """The log goes on with other entries there: positions of before are refused, on one server too."""
+    await filled(storage)
+    before = (await LogReader(storage.pools).bounds()).head
+    dump(storage_mode, database, tmp_path / "marketdata.dump")
+    restore(storage_mode, empty, tmp_path / "marketdata.dump")
+    async with opened_storage(empty.for_service, owner=lambda: empty) as restored:
+        bounds = await LogReader(restored.pools).bounds()
+        assert bounds.head_seq == before.seq
+        with pytest.raises(LogGenerationError):
+            bounds.admit(before)
 
 
 @pytest.mark.modes("timescale", reason="the community edition's columnstore")

@@ -7,7 +7,7 @@ import pytest
 
 from marketdata.domain.log_position import LogPosition
 from marketdata.domain.timeframe import Timeframe
-from marketdata.errors import LogAheadError, LogGenerationError, LogTrimmedError
+from marketdata.errors import DatabaseSetupError, LogAheadError, LogGenerationError, LogTrimmedError
 from marketdata.storage.change_log import (
     MOST_INLINE_BARS,
     Change,
@@ -23,6 +23,7 @@ from tests.support.rows import changes, fetch
 from tests.support.storage import Storage
 from tests.support.symbols import create_symbols
 
+GRANT: Final = "GRANT EXECUTE ON FUNCTION pg_control_system() TO market_data_service_user"
 DAY: Final = Timeframe.DAY_1
 MINUTE: Final = Timeframe.MINUTE_1
 START_US: Final = days(20_000)
@@ -131,6 +132,18 @@ async def test_bounds_given_writes_tell_the_last_one(storage: Storage) -> None:
     assert (bounds.generation, bounds.oldest_seq, bounds.head_seq) == (empty.generation, 1, 3)
     assert bounds.committed_us >= empty.committed_us
     assert (await reader.page(2))[0].committed_us == bounds.committed_us
+
+
+@pytest.mark.modes("plain", "apache", reason="a server that knows who connects")
+async def test_bounds_given_a_function_that_was_revoked_says_what_to_grant(storage: Storage) -> None:
+    """A hardened server: the message has the statement, and the statement is enough."""
+    await fetch(storage, "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
+    reader = LogReader(storage.pools)
+    with pytest.raises(DatabaseSetupError, match="permission denied for function") as caught:
+        await reader.bounds()
+    await fetch(storage, GRANT)
+    assert GRANT in str(caught.value)
+    assert (await reader.bounds()).head_seq == 0
 
 
 async def test_page_given_entries_that_are_gone_says_the_oldest_that_is_left(storage: Storage) -> None:

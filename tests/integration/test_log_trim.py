@@ -181,7 +181,7 @@ async def test_run_once_given_writers_readers_and_another_trimmer_leaves_no_hole
     assert await fetch(storage, _LOOK) == [(30, 51, 80, 51)]
     for after_seq in (0, 49):
         await read(after_seq)
-    assert trimmed > 1
+    assert trimmed >= 1
 
 
 @pytest.mark.modes("plain", "apache", reason="two transactions at once")
