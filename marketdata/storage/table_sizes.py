@@ -47,20 +47,21 @@ _PARTITIONS: Final = sql.SQL("""
                             AND class.relnamespace = 'public'::regnamespace
      ORDER BY 1
 """).format(rows=_HEAP_ROWS)
-# What was compressed is no longer in the chunk's own pages; its compression counted it.
+# What was compressed is no longer in the chunk's own pages; its compression counted it. Not from
+# bar_partitions, which asks TimescaleDB for the rows of each chunk: 4 s for 2,500, and this 0.2 s.
 _CHUNKS: Final = sql.SQL("""
     SELECT (extract(epoch FROM part.range_start) * 1000000)::bigint,
-           (extract(epoch FROM part.range_end) * 1000000)::bigint, part.is_compressed, part.size_bytes,
-           coalesce(compressed.numrows_pre_compression, 0) + {rows}
-      FROM bar_partitions(%(which)s::bar_table) AS part
-      JOIN _timescaledb_catalog.chunk ON chunk.table_name = part.name
-      JOIN _timescaledb_catalog.hypertable AS parent
-        ON parent.id = chunk.hypertable_id AND parent.schema_name = 'public'
-       AND parent.table_name = %(name)s::text
-      JOIN pg_class AS class ON class.relname = chunk.table_name
-                            AND class.relnamespace = chunk.schema_name::regnamespace
+           (extract(epoch FROM part.range_end) * 1000000)::bigint, part.is_compressed,
+           size.total_bytes, coalesce(compressed.numrows_pre_compression, 0) + {rows}
+      FROM timescaledb_information.chunks AS part
+      JOIN chunks_detailed_size(%(name)s::text::regclass) AS size USING (chunk_schema, chunk_name)
+      JOIN pg_class AS class ON class.relname = part.chunk_name
+                            AND class.relnamespace = part.chunk_schema::regnamespace
+      JOIN _timescaledb_catalog.chunk ON chunk.schema_name = part.chunk_schema
+                                     AND chunk.table_name = part.chunk_name
       LEFT JOIN _timescaledb_catalog.compression_chunk_size AS compressed
         ON compressed.chunk_id = chunk.id
+     WHERE part.hypertable_schema = 'public' AND part.hypertable_name = %(name)s
      ORDER BY 1
 """).format(rows=_HEAP_ROWS)
 _COMPRESSION: Final = """
