@@ -93,6 +93,10 @@ async def assert_reads(storage: Storage, stored: dict[str, list[Bar]]) -> None:
         MINUTE, len(stored["A"]), 1, stored["A"][0].time_us, newest["A"].time_us
     )
     assert await storage.statistics.of_symbol("A") == [counted]
+
+
+async def assert_counts(storage: Storage, stored: dict[str, list[Bar]]) -> None:
+    """Hold what is told of the whole table to what is stored."""
     # Compressed, a bar alone in its chunk takes more pages than are counted otherwise.
     (of_all,) = await StatisticsReader(storage.pools, most_counted_bytes=2**30).of_all()
     assert (of_all.rows, of_all.is_estimate) == (sum(map(len, stored.values())), False)
@@ -130,6 +134,7 @@ async def test_prepared_statements_given_2500_partitions_answer_what_is_stored(
     for run in range(RUNS):
         await assert_reads(storage, stored)
         await assert_changes(storage, stored, run)
+    await assert_counts(storage, stored)
     async with storage.pools.query() as connection:
         ((prepared,),) = await (await connection.execute(PREPARED)).fetchall()
     assert prepared > 0
@@ -140,3 +145,4 @@ async def test_prepared_statements_given_2500_partitions_answer_what_is_stored(
         for run in range(RUNS):
             await assert_reads(storage, stored)
             await assert_changes(storage, stored, RUNS + run)
+        await assert_counts(storage, stored)
