@@ -143,7 +143,7 @@ def _print(found: Sequence[_Found]) -> None:
             day_text(old[0].range.start_us) if old else "",
             day_text(old[-1].range.end_us) if old else "",
             f"{len(old):,}",
-            f"{sum(part.rows for part in old):,}",
+            f"~{sum(part.rows for part in old):,}" if old else "0",
             size_text(sum(part.size_bytes for part in old)),
         ]
         for table, kept, old in found

@@ -45,32 +45,16 @@ _REFRESHING: Final = sql.SQL("""
                       FROM _timescaledb_catalog.continuous_aggs_materialization_ranges
                      WHERE materialization_id = {aggregate}""")
 _DAYS: Final = sql.SQL("""
-    SELECT (extract(epoch FROM day) * 1000000)::bigint, bars, symbols,
-           (extract(epoch FROM first_time) * 1000000)::bigint,
-           (extract(epoch FROM last_time) * 1000000)::bigint
-      FROM public.{view} ORDER BY day
+    SELECT (extract(epoch FROM day) * 1000000)::bigint, bars FROM public.{view} ORDER BY day
 """)
 
 
 @dataclass(frozen=True, slots=True)
 class DayCount:
-    """The bars of one UTC day.
-
-    Attributes
-    ----------
-    day_us : int
-        Its midnight, Unix microseconds.
-    bars, symbols : int
-        How many bars, of how many tickers.
-    first_us, last_us : int
-        Times of the first and the last one, Unix microseconds.
-    """
+    """How many bars a UTC day has, which begins at `day_us`, Unix microseconds."""
 
     day_us: int
     bars: int
-    symbols: int
-    first_us: int
-    last_us: int
 
 
 class DayCounts:

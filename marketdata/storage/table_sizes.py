@@ -25,44 +25,17 @@ _ONE_SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ON
 _HOLD: Final = sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(
     sql.SQL(", ").join(sql.SQL("ONLY {}").format(bar_table(timeframe)) for timeframe in STORED)
 )
-# Hypertables are ordinary tables to PostgreSQL. Only the community edition has a columnstore; others
-# refuse questions about it.
-_KIND: Final = """
-    SELECT relkind = 'r',
-           relkind = 'r' AND coalesce(current_setting('timescaledb.license', true), '') = 'timescale'
+# Only the community edition has a columnstore; others refuse questions about it. To PostgreSQL a
+# hypertable is an ordinary table.
+_HAS_COLUMNSTORE: Final = """
+    SELECT relkind = 'r' AND coalesce(current_setting('timescaledb.license', true), '') = 'timescale'
       FROM pg_class WHERE oid = %(name)s::regclass
 """
-# As the planner does it: what a page held when it was analyzed, times the pages of today. A partition
-# that was never analyzed has pages of bars of 120 bytes, each with its header.
-_HEAP_ROWS: Final = sql.SQL("""
-           CASE WHEN class.reltuples > 0 AND class.relpages > 0
-                THEN class.reltuples / class.relpages * (pg_relation_size(class.oid) / 8192)
-                ELSE pg_relation_size(class.oid) / 120 END::bigint""")
-_PARTITIONS: Final = sql.SQL("""
-    SELECT (extract(epoch FROM part.range_start) * 1000000)::bigint,
-           (extract(epoch FROM part.range_end) * 1000000)::bigint, part.is_compressed, part.size_bytes,
-           {rows}
-      FROM bar_partitions(%(which)s::bar_table) AS part
-      JOIN pg_class AS class ON class.relname = part.name
-                            AND class.relnamespace = 'public'::regnamespace
-     ORDER BY 1
-""").format(rows=_HEAP_ROWS)
-# What was compressed is no longer in the chunk's own pages; its compression counted it.
-_CHUNKS: Final = sql.SQL("""
-    SELECT (extract(epoch FROM part.range_start) * 1000000)::bigint,
-           (extract(epoch FROM part.range_end) * 1000000)::bigint, part.is_compressed, part.size_bytes,
-           coalesce(compressed.numrows_pre_compression, 0) + {rows}
-      FROM bar_partitions(%(which)s::bar_table) AS part
-      JOIN _timescaledb_catalog.chunk ON chunk.table_name = part.name
-      JOIN _timescaledb_catalog.hypertable AS parent
-        ON parent.id = chunk.hypertable_id AND parent.schema_name = 'public'
-       AND parent.table_name = %(name)s::text
-      JOIN pg_class AS class ON class.relname = chunk.table_name
-                            AND class.relnamespace = chunk.schema_name::regnamespace
-      LEFT JOIN _timescaledb_catalog.compression_chunk_size AS compressed
-        ON compressed.chunk_id = chunk.id
-     ORDER BY 1
-""").format(rows=_HEAP_ROWS)
+_PARTITIONS: Final = """
+    SELECT (extract(epoch FROM range_start) * 1000000)::bigint,
+           (extract(epoch FROM range_end) * 1000000)::bigint, is_compressed, size_bytes, rows_estimate
+      FROM bar_partitions(%(which)s::bar_table) ORDER BY 1
+"""
 _COMPRESSION: Final = """
     SELECT coalesce(sum(before_compression_total_bytes), 0)::bigint,
            coalesce(sum(after_compression_total_bytes), 0)::bigint
@@ -137,13 +110,13 @@ async def read_table_size(
         "name": bar_table_name(timeframe),
         "timeframe": timeframe.value,
     }
-    is_hypertable, has_columnstore = await _row(connection, _KIND, parameters)
-    cursor = await connection.execute(_CHUNKS if is_hypertable else _PARTITIONS, parameters)
+    cursor = await connection.execute(_PARTITIONS, parameters)
     partitions = [
         PartitionSize(TimeRange(start_us, end_us), is_compressed, size_bytes, rows)
         for start_us, end_us, is_compressed, size_bytes, rows in await cursor.fetchall()
     ]
     known, before, after = NOTHING_KNOWN, 0, 0
+    (has_columnstore,) = await _row(connection, _HAS_COLUMNSTORE, parameters)
     if has_columnstore:
         known = await read_day_counts(connection, timeframe)
         before, after = await _row(connection, _COMPRESSION, parameters)

@@ -10,6 +10,7 @@ from typing import Final
 
 from tests.benchmarks import (
     as_of,
+    compression,
     first_batch,
     ingest,
     latest_bar,
@@ -43,10 +44,13 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
         write_rates,
         log_head,
         memory,
+        compression,
     )
 }
 # Too long for a quick run.
-_LONG: Final = frozenset({log_head.NAME, memory.NAME, stalled_readers.NAME, write_rates.NAME})
+_LONG: Final = frozenset(
+    {compression.NAME, log_head.NAME, memory.NAME, stalled_readers.NAME, write_rates.NAME}
+)
 _ROUNDS: Final = 15
 # The fewest whose median is worth telling.
 _QUICK_ROUNDS: Final = 7

@@ -238,8 +238,10 @@ CREATE FUNCTION public.bar_partitions(which public.bar_table) RETURNS TABLE(name
     AS $_$
     SELECT child.relname::text, bound[1]::timestamptz, bound[2]::timestamptz, false,
            pg_total_relation_size(child.oid),
-           CASE WHEN child.reltuples < 0 THEN pg_relation_size(child.oid) / 120
-                ELSE child.reltuples END::bigint
+           CASE WHEN child.reltuples > 0 AND child.relpages > 0
+                THEN child.reltuples / child.relpages
+                     * (pg_relation_size(child.oid) / current_setting('block_size')::integer)
+                ELSE pg_relation_size(child.oid) / 120 END::bigint
       FROM pg_inherits AS link JOIN pg_class AS child ON child.oid = link.inhrelid
      CROSS JOIN LATERAL regexp_match(pg_get_expr(child.relpartbound, child.oid),
                                      $re$FROM \('([^']*)'\) TO \('([^']*)'\)$re$) AS bound

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import pytest
 from psycopg import errors as pg
+from psycopg import sql
 
 from marketdata.domain.as_of import AsOf
 from marketdata.domain.bar_query import BarQuery
@@ -18,6 +19,7 @@ from marketdata.storage.columnstore import settle_columnstore
 from marketdata.storage.embedded import ServerAddress
 from marketdata.storage.modes import StorageMode
 from marketdata.storage.table_sizes import read_table_size, tables_held
+from tests.benchmarks.compression import seeded_minutes
 from tests.benchmarks.synthetic import half_revised, minute_bars, range_of
 from tests.support.bars import bars_of
 from tests.support.reads import read_in_bulk
@@ -33,6 +35,16 @@ COMPRESS: Final = """
       FROM show_chunks('market_stock_hist_bars_min_ts') AS chunk
 """
 COUNT: Final = "SELECT count(*)::int FROM market_stock_hist_bars_min_ts"
+# Compressed, and in part not any more.
+WAITING: Final = """
+    SELECT chunk.table_name::text FROM _timescaledb_catalog.chunk
+      JOIN _timescaledb_catalog.hypertable AS parent ON parent.id = chunk.hypertable_id
+     WHERE parent.table_name = 'market_stock_hist_bars_min_ts' AND chunk.status & 8 = 8 ORDER BY 1
+"""
+RUN_POLICY: Final = """
+    SELECT format('CALL run_job(%s)', job_id) FROM timescaledb_information.jobs
+     WHERE proc_name = 'policy_compression' AND hypertable_name = 'market_stock_hist_bars_min_ts'
+"""
 # A session: below and above the number of rows from which the writer takes its other way.
 FEW: Final = 780
 MANY: Final = 7_800
@@ -151,3 +163,69 @@ async def test_size_given_compressed_chunks_tells_both_sizes_and_the_rows(
         size = await read_table_size(connection, MINUTE)
     assert (size.partitions, size.compressed, size.rows) == (2, 2, 40 * FEW)
     assert size.bytes_before > 2 * size.bytes_after > 0
+
+
+async def test_size_given_seeded_minutes_is_three_times_less(
+    storage: Storage, database: ServerAddress, storage_mode: StorageMode
+) -> None:
+    """Prices of cents as float64, and a vwap of seven decimals: what a market's minutes are like."""
+    await settle_columnstore(database, storage_mode)
+    for frame in seeded_minutes(symbols=100, sessions=1, vwap_decimals=7):
+        await create_symbols(storage, *frame.symbols)
+        await storage.writer.commit_bars(frame, MINUTE)
+    await fetch(storage, COMPRESS)
+    async with tables_held(storage.pools) as connection:
+        size = await read_table_size(connection, MINUTE)
+    assert (size.rows, size.compressed, size.partitions) == (100 * 390, 1, 1)
+    assert size.bytes_before >= 3 * size.bytes_after
+
+
+@pytest.mark.parametrize(
+    "change", ["late bars", "few corrections", "many corrections", "deleted, again"]
+)
+async def test_policy_given_late_changes_of_compressed_chunks_compresses_them_again(
+    storage: Storage, database: ServerAddress, storage_mode: StorageMode, change: str
+) -> None:
+    """A changed chunk is marked, which is its place in the queue; the next run leaves no row outside.
+
+    Counts and bars are right before and after it (timescaledb #9049: nothing compressed them again).
+    """
+    frame = await stored(storage, database, storage_mode, MANY)
+    expected = bars_of(frame)
+    match change:
+        case "late bars":
+            await create_symbols(storage, "B")
+            late = minute_bars("B", FEW, seed=5)
+            await storage.writer.commit_bars(late, MINUTE)
+            expected += bars_of(late)
+        case "few corrections" | "many corrections":
+            part = half_revised(frame.take(np.arange(FEW // 2 if change.startswith("few") else MANY)))
+            await storage.writer.commit_bars(part, MINUTE)
+            expected = await stored_bars(storage, MINUTE)
+            assert sum(bar.revision for bar in expected) == len(part) // 2
+        case _:
+            first, last = int(frame.time_us[100]), int(frame.time_us[300])
+            await storage.deleter.delete("A", MINUTE, TimeRange(first, last), "a bad morning")
+            await storage.writer.commit_bars(frame, MINUTE)
+    assert await stored_bars(storage, MINUTE) == expected
+    assert await fetch(storage, COUNT) == [(len(expected),)]
+    waiting = await fetch(storage, WAITING)
+    assert waiting
+    assert await rows_outside(storage, waiting) > 0
+    ((call,),) = await fetch(storage, RUN_POLICY)
+    async with storage.owner.connection() as connection:
+        await connection.execute(call.encode())
+    assert await fetch(storage, WAITING) == []
+    assert await rows_outside(storage, waiting) == 0
+    assert await stored_bars(storage, MINUTE) == expected
+    assert await fetch(storage, COUNT) == [(len(expected),)]
+
+
+async def rows_outside(storage: Storage, chunks: list[tuple[str]]) -> int:
+    """Count the rows of chunks that are not in the columnstore."""
+    total = 0
+    for (chunk,) in chunks:
+        name = sql.Identifier("_timescaledb_internal", chunk)
+        ((count,),) = await fetch(storage, sql.SQL("SELECT count(*) FROM ONLY {}").format(name))
+        total += count
+    return total

@@ -1,4 +1,4 @@
-"""Partitions of the plain mode: where their bounds lie, and when they are made."""
+"""Partitions, or chunks: where their bounds lie, and when they are made."""
 
 import asyncio
 from typing import Final
@@ -11,12 +11,13 @@ from psycopg import sql
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.bar_tables import partition_starts
+from marketdata.storage.modes import StorageMode
 from marketdata.storage.partitions import Partitions
 from tests.support.bars import Bar, days, frame_of, series
 from tests.support.rows import TABLES, Partition, fetch, partitions, stored_bars
 from tests.support.storage import Storage
 
-pytestmark = pytest.mark.modes("plain", reason="native partitions")
+MADE_BY_THE_SERVICE: Final = pytest.mark.modes("plain", reason="TimescaleDB makes chunks itself")
 
 WIDTHS: Final = {Timeframe.MINUTE_1: days(1), Timeframe.HOUR_1: days(7), Timeframe.DAY_1: days(30)}
 STORED = pytest.mark.parametrize("timeframe", list(WIDTHS), ids=lambda timeframe: timeframe.value)
@@ -28,7 +29,7 @@ def minutes(timeframe: Timeframe, *times_us: int) -> list[Bar]:
 
 
 @STORED
-async def test_ensure_given_bars_around_a_bound_makes_the_partition_of_each(
+async def test_commit_given_bars_around_a_bound_makes_the_partition_of_each(
     storage: Storage, timeframe: Timeframe
 ) -> None:
     """Partitions are 1, 7 and 30 days wide, counted from the epoch; the bound belongs to the later."""
@@ -43,7 +44,7 @@ async def test_ensure_given_bars_around_a_bound_makes_the_partition_of_each(
     assert await stored_bars(storage, timeframe) == bars
 
 
-async def test_ensure_given_days_before_1970_makes_partitions_back_to_1900(storage: Storage) -> None:
+async def test_commit_given_days_before_1970_makes_partitions_back_to_1900(storage: Storage) -> None:
     """The grid goes on below zero: the first and the last day a bar may have, and those at zero."""
     day = Timeframe.DAY_1
     bars = minutes(day, day.earliest_us, days(-30), days(-1), 0, day.latest_us - days(1))
@@ -53,6 +54,7 @@ async def test_ensure_given_days_before_1970_makes_partitions_back_to_1900(stora
     assert await stored_bars(storage, day) == bars
 
 
+@MADE_BY_THE_SERVICE
 @STORED
 async def test_ensure_given_partitions_that_exist_asks_the_database_no_more(
     storage: Storage, timeframe: Timeframe
@@ -71,25 +73,28 @@ async def test_ensure_given_partitions_that_exist_asks_the_database_no_more(
 @pytest.mark.usefixtures("any_path")
 @STORED
 async def test_commit_given_a_partition_dropped_behind_its_back_makes_it_again(
-    storage: Storage, timeframe: Timeframe
+    storage: Storage, storage_mode: StorageMode, timeframe: Timeframe
 ) -> None:
     """What a writer remembers is no promise: the bars are stored all the same."""
     bars = series("AAPL", timeframe, days(21_000), 3)
     await storage.writer.commit_bars(frame_of(bars), timeframe)
     before = await partitions(storage, timeframe)
-    await fetch(storage, drop(before[0]))
+    await fetch(storage, drop(before[0], storage_mode))
     assert await partitions(storage, timeframe) == before[1:]
     result = await storage.writer.commit_bars(frame_of(bars), timeframe)
     assert result.accepted == 3
-    assert await partitions(storage, timeframe) == before
+    # A chunk that is made again has another name.
+    assert [part[1:] for part in await partitions(storage, timeframe)] == [part[1:] for part in before]
     assert await stored_bars(storage, timeframe) == bars
 
 
-def drop(partition: Partition) -> sql.Composed:
-    """Compose the statement that retention would run."""
-    return sql.SQL("DROP TABLE {}").format(sql.Identifier(partition.name))
+def drop(partition: Partition, mode: StorageMode) -> sql.Composed:
+    """Compose a statement that drops a partition."""
+    schema = "_timescaledb_internal" if mode.has_hypertables else "public"
+    return sql.SQL("DROP TABLE {}").format(sql.Identifier(schema, partition.name))
 
 
+@MADE_BY_THE_SERVICE
 async def test_ensure_given_many_makers_at_once_makes_each_once(storage: Storage) -> None:
     """Processes that start with the same backfill do not stop each other."""
     times_us = np.arange(0, days(2_000), days(30))
@@ -99,22 +104,34 @@ async def test_ensure_given_many_makers_at_once_makes_each_once(storage: Storage
     assert [part.start_us for part in made] == times_us.tolist()
 
 
-async def test_ensure_given_a_partition_has_the_keys_of_its_table(storage: Storage) -> None:
-    """Each has the primary key (symbol, time) and no constraint beyond its bound."""
-    await storage.partitions.ensure(Timeframe.MINUTE_1, np.array([days(20_000)]))
+async def test_commit_given_a_new_partition_has_the_keys_of_its_table(
+    storage: Storage, storage_mode: StorageMode
+) -> None:
+    """Each has the primary key (symbol, time); a chunk has its bound as a constraint beside it."""
+    await storage.writer.commit_bars(frame_of([Bar("AAPL", days(20_000))]), Timeframe.MINUTE_1)
     (part,) = await partitions(storage, Timeframe.MINUTE_1)
-    assert part.name == f"{TABLES[Timeframe.MINUTE_1]}_p20241004"
     rows = await fetch(
         storage,
         """
-        SELECT pg_get_constraintdef(oid) FROM pg_constraint
-         WHERE conrelid = %s::regclass AND contype <> 'n'
+        SELECT contype::text, pg_get_constraintdef(bound.oid) FROM pg_constraint AS bound
+          JOIN pg_class AS class ON class.oid = conrelid
+         WHERE relname = %s AND contype <> 'n' ORDER BY 1 DESC
         """,
         [part.name],
     )
-    assert rows == [('PRIMARY KEY (symbol, "time")',)]
+    assert rows[0] == ("p", 'PRIMARY KEY (symbol, "time")')
+    assert [kind for kind, _ in rows[1:]] == (["c"] if storage_mode.has_hypertables else [])
 
 
+@MADE_BY_THE_SERVICE
+async def test_ensure_given_a_partition_is_named_after_its_day(storage: Storage) -> None:
+    """People find it by its name."""
+    await storage.partitions.ensure(Timeframe.MINUTE_1, np.array([days(20_000)]))
+    (part,) = await partitions(storage, Timeframe.MINUTE_1)
+    assert part.name == f"{TABLES[Timeframe.MINUTE_1]}_p20241004"
+
+
+@MADE_BY_THE_SERVICE
 async def test_ensure_given_a_start_off_the_grid_is_refused(storage: Storage) -> None:
     """The function in the database holds every maker to the same grid."""
     with pytest.raises(pg.InvalidParameterValue, match="not the start of a partition"):
@@ -123,6 +140,7 @@ async def test_ensure_given_a_start_off_the_grid_is_refused(storage: Storage) ->
         )
 
 
+@MADE_BY_THE_SERVICE
 async def test_ensure_given_readers_and_writers_waits_for_none(storage: Storage) -> None:
     """Open transactions that read or wrote the table do not stop a new partition."""
     day = Timeframe.DAY_1

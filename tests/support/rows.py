@@ -86,7 +86,12 @@ async def changes(storage: Storage, after_seq: int = 0) -> list[LoggedChange]:
 
 
 async def partitions(storage: Storage, timeframe: Timeframe) -> list[Partition]:
-    """List the partitions of a timeframe's table by start."""
+    """List the partitions, or chunks, of a timeframe's table by start."""
+    ((kind,),) = await fetch(
+        storage, "SELECT relkind::text FROM pg_class WHERE oid = %s::regclass", [TABLES[timeframe]]
+    )
+    if kind != "p":
+        return await _chunks(storage, timeframe)
     rows = await fetch(
         storage,
         r"""
@@ -97,6 +102,22 @@ async def partitions(storage: Storage, timeframe: Timeframe) -> list[Partition]:
                   FROM pg_class JOIN pg_inherits ON inhrelid = oid
                  WHERE inhparent = %s::regclass) AS part
          ORDER BY 2
+        """,
+        [TABLES[timeframe]],
+    )
+    return [Partition(*row) for row in rows]
+
+
+async def _chunks(storage: Storage, timeframe: Timeframe) -> list[Partition]:
+    rows = await fetch(
+        storage,
+        """
+        SELECT chunk.table_name::text, slice.range_start, slice.range_end
+          FROM _timescaledb_catalog.hypertable AS parent
+          JOIN _timescaledb_catalog.chunk ON chunk.hypertable_id = parent.id
+          JOIN _timescaledb_catalog.chunk_constraint AS bound ON bound.chunk_id = chunk.id
+          JOIN _timescaledb_catalog.dimension_slice AS slice ON slice.id = bound.dimension_slice_id
+         WHERE parent.table_name = %s ORDER BY 2
         """,
         [TABLES[timeframe]],
     )

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Final
 
 import exchange_calendars
@@ -18,6 +16,7 @@ from marketdata.domain.calendar import SessionHours
 from marketdata.domain.exchange_hours import get_calendar
 from marketdata.domain.resample import resample
 from marketdata.domain.timeframe import Timeframe
+from tests.support.e_mini import bars_of_trades, minutes_of_trades, read_trades
 from tests.support.sessions import LONG_AFTER_US, dates_between, labels_of, side_by_side, walk
 
 DERIVED: Final = [Timeframe.MINUTES_5, Timeframe.MINUTES_15, Timeframe.HOUR_1, Timeframe.DAY_1]
@@ -199,35 +198,14 @@ def test_resample_given_many_symbols_equals_each_alone(timeframe: Timeframe) -> 
 
 @pytest.fixture(scope="module")
 def ticks() -> Any:
-    """Read half a million trades of the E-mini S&P, 1 to 3 September 2013, by Chicago's clock."""
-    spec = find_spec("mlfinpy")
-    assert spec is not None
-    assert spec.submodule_search_locations
-    path = Path(spec.submodule_search_locations[0]) / "dataset" / "data" / "tick_data.csv"
-    table = pd.read_csv(path, parse_dates=["DateTime"])
-    table["time"] = table["DateTime"].dt.tz_localize("America/Chicago").dt.tz_convert("UTC")
-    return table.set_index("time")
-
-
-def bars_of_ticks(groups: Any) -> Any:
-    """Make bars of trades, with the true volume-weighted average."""
-    bars: Any = pd.DataFrame(groups["Price"].ohlc())
-    bars["volume"] = groups["Volume"].sum().astype(float)
-    bars["trade_count"] = groups.size().astype(float)
-    bars["vwap"] = groups["Notional"].sum() / bars["volume"]
-    return bars[bars["trade_count"] > 0]
+    """Read half a million trades of the E-mini S&P."""
+    return read_trades()
 
 
 @pytest.fixture(scope="module")
 def minutes(ticks: Any) -> BarFrame:
     """Make the minutes of the trades."""
-    ticks["Notional"] = ticks["Price"] * ticks["Volume"]
-    bars = bars_of_ticks(ticks.resample("1min"))
-    times_us = bars.index.tz_convert(None).to_numpy().astype("datetime64[us]").astype(np.int64)
-    columns = ("open", "high", "low", "close", "volume", "vwap", "trade_count")
-    given_columns: dict[str, Any] = {column: bars[column].to_numpy() for column in columns}
-    given_columns["trade_count"] = given_columns["trade_count"].astype(np.int64)
-    return walk(times_us, symbol="ESU13", **given_columns)
+    return minutes_of_trades(ticks)
 
 
 @pytest.mark.parametrize("timeframe", DERIVED)
@@ -244,7 +222,7 @@ def test_rule_3_resample_given_e_mini_minutes_equals_bars_made_of_the_trades(
             groups = part.groupby(np.full(len(part), session.tz_localize("UTC")))
         else:
             groups = part.resample(RULES[timeframe], origin=start, closed="left", label="left")
-        made.append(bars_of_ticks(groups))
+        made.append(bars_of_trades(groups))
     assert_same(derived, pd.concat(made))
     assert derived.volume.sum() == ticks["Volume"].sum()
 
