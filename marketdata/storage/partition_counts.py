@@ -16,9 +16,11 @@ _COUNT: Final = sql.SQL("""
     SELECT (SELECT count(*) FROM {} WHERE time >= %(start)s AND time < %(end)s),
            (SELECT seq FROM bar_log_head)
 """)
-# By the unique index of seq, and the key of bar_change. Whoever stores or deletes bars says so there.
+# By the unique index of seq, and the key of bar_change. Whoever stores or deletes bars says so there;
+# what trimmed entries said nobody knows.
 _CHANGED: Final = """
-    SELECT EXISTS (
+    SELECT (SELECT oldest_seq > %(seq)s::bigint + 1 FROM bar_log)
+        OR EXISTS (
         SELECT FROM bar_write JOIN bar_change USING (write_id)
          WHERE bar_write.seq > %(seq)s AND bar_change.timeframe = %(timeframe)s
            AND bar_change.range_start < %(end)s AND bar_change.range_end > %(start)s)

@@ -194,6 +194,7 @@ class Retention:
         """
         dropped: list[DroppedPartition] = []
         failures = in_a_row = 0
+        self._counted = None
         while old := await self.find_old(timeframe):
             found = await self._drop_one(timeframe, old[0].range, reason)
             if found is not None:

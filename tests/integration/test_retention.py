@@ -13,7 +13,7 @@ from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
 from marketdata.errors import StorageSettingError
 from marketdata.storage.bar_storage import BarStorage
-from marketdata.storage.partition_counts import PartitionCount
+from marketdata.storage.partition_counts import PartitionCount, count_rows, has_changed
 from marketdata.storage.pools import Connection
 from marketdata.storage.retention import BackOff, DroppedPartition, Retention, RetentionResult
 from tests.support.bars import Bar, frame_of
@@ -162,6 +162,39 @@ async def test_apply_given_bars_that_come_after_the_count_counts_again(storage: 
 
     result = await Late(storage.pools, back_off=IMPATIENT).apply(HOUR, "")
     assert (counts, result.rows, len(result.dropped)) == ([1, 2], 2, 1)
+
+
+async def test_has_changed_given_writes_since_the_count_tells_those_of_the_partition(
+    storage: Storage,
+) -> None:
+    """Bars stored in it, bars deleted from it, and a log that does not reach back to the count."""
+    await store_minutes(storage, "A", 20, 2)
+    day = TimeRange(midnight_us(20), midnight_us(19))
+
+    async def changes_it(count: PartitionCount) -> bool:
+        async with storage.pools.query() as connection:
+            return await has_changed(connection, count)
+
+    async def counted() -> PartitionCount:
+        async with storage.pools.query() as connection:
+            return await count_rows(connection, MINUTE, day)
+
+    first = await counted()
+    assert first.rows == BARS_A_DAY
+    await storage.writer.commit_bars(frame_of([Bar("A", midnight_us(2), close=9.5)]), MINUTE)
+    await storage.writer.commit_bars(frame_of([Bar("A", midnight_us(20))]), HOUR)
+    assert not await changes_it(first)
+    await storage.writer.commit_bars(frame_of([Bar("A", day.end_us - 1_000_000)]), MINUTE)
+    assert await changes_it(first)
+    second = await counted()
+    await storage.deleter.delete("A", MINUTE, day, "bad")
+    assert await changes_it(second)
+    third = await counted()
+    assert (second.rows, third.rows) == (BARS_A_DAY + 1, 0)
+    await fetch(storage, "UPDATE bar_log SET oldest_seq = %s", [third.seq + 1])
+    assert not await changes_it(third)
+    await fetch(storage, "UPDATE bar_log SET oldest_seq = %s", [third.seq + 2])
+    assert await changes_it(third)
 
 
 @TWO_AT_ONCE
