@@ -84,7 +84,7 @@ async def _read(
 ) -> list[BarVersion]:
     found = []
     async with connected(address) as client:
-        async for version in client.bar_revisions(symbol, timeframe, start, end):
+        async for version in client.list_bar_revisions(symbol, timeframe, start, end):
             found.append(version)
             if not is_whole and len(found) > _MOST_SHOWN:
                 break

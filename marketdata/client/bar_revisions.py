@@ -18,7 +18,7 @@ _PAGE_SIZE = 1_000
 class BarRevisions(Caller):
     """Versions of bars."""
 
-    async def bar_revisions(
+    async def list_bar_revisions(
         self,
         symbol: str,
         timeframe: Timeframe | str,

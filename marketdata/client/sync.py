@@ -163,7 +163,7 @@ class SyncMarketDataClient:
     upload_bars = _blocking(MarketDataClient.upload_bars)
     delete_bars = _blocking(MarketDataClient.delete_bars)
     get_bar_coverage = _blocking(MarketDataClient.get_bar_coverage)
-    bar_revisions = _iterating(MarketDataClient.bar_revisions)
+    list_bar_revisions = _iterating(MarketDataClient.list_bar_revisions)
     get_bar_statistics = _blocking(MarketDataClient.get_bar_statistics)
 
 

@@ -19,6 +19,7 @@ from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import StorageSettingError
 from marketdata.storage.bar_tables import bar_table, bar_table_label
 from marketdata.storage.change_log import Change, ChangeKind, append_change, new_write_id
+from marketdata.storage.partition_counts import PartitionCount, count_rows, has_changed
 from marketdata.storage.partitions import read_partitions
 from marketdata.storage.pools import Connection, Pools
 from marketdata.storage.stripes import lock_all_stripes
@@ -37,7 +38,7 @@ _DROPPED_BY: Final = "UPDATE bar_storage SET dropped_by = %s WHERE which = %s::b
 _PATIENCE: Final = "SET LOCAL lock_timeout = '50ms'"
 _DROP: Final = """
     SELECT (extract(epoch FROM range_start) * 1000000)::bigint,
-           (extract(epoch FROM range_end) * 1000000)::bigint, dropped_rows
+           (extract(epoch FROM range_end) * 1000000)::bigint
       FROM bar_partition_drop_oldest(%s::bar_table)
 """
 # Readers hold the parent, not what is dropped (read_locks.py). PostgreSQL's own DROP of a partition
@@ -156,6 +157,7 @@ class Retention:
         self._pools = pools
         self._before_drop = before_drop
         self._back_off = back_off
+        self._counted: PartitionCount | None = None
 
     async def find_old(self, timeframe: Timeframe) -> list[OldPartition]:
         """List what `apply` would drop now, oldest first, whether or not that is confirmed."""
@@ -192,8 +194,9 @@ class Retention:
         """
         dropped: list[DroppedPartition] = []
         failures = in_a_row = 0
+        self._counted = None
         while old := await self.find_old(timeframe):
-            found = await self._drop_before(timeframe, old[0].range.end_us, reason)
+            found = await self._drop_one(timeframe, old[0].range, reason)
             if found is not None:
                 in_a_row = 0
                 dropped.append(found)
@@ -207,16 +210,17 @@ class Retention:
             await asyncio.sleep(self._back_off.seconds(in_a_row))
         return RetentionResult(tuple(dropped))
 
-    async def _drop_before(
-        self, timeframe: Timeframe, until_us: int, reason: str
+    async def _drop_one(
+        self, timeframe: Timeframe, time_range: TimeRange, reason: str
     ) -> DroppedPartition | None:
-        """Drop the oldest partition, which ends by `until_us`; None where it is in use."""
-        await self._before_drop(timeframe, until_us)
+        """Drop the oldest partition, which is of this range; None where it is in use."""
+        await self._before_drop(timeframe, time_range.end_us)
         async with self._pools.query() as connection:
-            waiting = await _not_rolled_up(connection, until_us)
             try:
+                waiting = await _not_rolled_up(connection, time_range.end_us)
+                count = await self._count(connection, timeframe, time_range)
                 async with connection.transaction():
-                    return await _drop(connection, timeframe, until_us, waiting, reason)
+                    return await _drop(connection, count, waiting, reason)
             except (pg.LockNotAvailable, pg.DeadlockDetected, _Changed):
                 return None
             except pg.ObjectNotInPrerequisiteState as error:
@@ -225,36 +229,45 @@ class Retention:
                     "lists what it would drop, marketdata retention apply confirms it"
                 ) from error
 
+    async def _count(
+        self, connection: Connection, timeframe: Timeframe, time_range: TimeRange
+    ) -> PartitionCount:
+        """Count the rows before anybody has to wait; not again at each attempt."""
+        known = self._counted
+        if known is None or (known.timeframe, known.range) != (timeframe, time_range):
+            known = None
+        if known is None or await has_changed(connection, known):
+            known = self._counted = await count_rows(connection, timeframe, time_range)
+        return known
+
 
 class _Changed(Exception):  # noqa: N818 -- a reason to begin again, no error
     """What was to be dropped is not what was prepared."""
 
 
 async def _drop(
-    connection: Connection, timeframe: Timeframe, until_us: int, waiting: int, reason: str
+    connection: Connection, count: PartitionCount, waiting: int, reason: str
 ) -> DroppedPartition:
     await connection.execute(_PATIENCE)
-    # No writer is under way from here on, so that none is met in the middle; readers go on while the
-    # rows are counted.
-    await lock_all_stripes(connection, timeframe)
-    dropped = await _drop_oldest(connection, timeframe)
-    if dropped is None or dropped.range.end_us > until_us:
-        raise _Changed  # another process was faster
-    # Minutes that came after `before_drop` are in no roll-up yet.
-    if await _not_rolled_up(connection, until_us) > waiting:
+    # No writer is under way from here on, so that none is met in the middle.
+    await lock_all_stripes(connection, count.timeframe)
+    # Bars that came or went after they were counted; minutes that are in no roll-up yet.
+    if await has_changed(connection, count):
         raise _Changed
-    await connection.execute(_EXCLUDE_READERS.format(bar_table(timeframe)))
+    if await _not_rolled_up(connection, count.range.end_us) > waiting:
+        raise _Changed
+    if await _drop_oldest(connection, count.timeframe) != count.range:
+        raise _Changed  # another process was faster
+    await connection.execute(_EXCLUDE_READERS.format(bar_table(count.timeframe)))
+    dropped = DroppedPartition(count.timeframe, count.range, count.rows)
     await _note(connection, dropped, reason)
     return dropped
 
 
-async def _drop_oldest(connection: Connection, timeframe: Timeframe) -> DroppedPartition | None:
+async def _drop_oldest(connection: Connection, timeframe: Timeframe) -> TimeRange | None:
     cursor = await connection.execute(_DROP, [bar_table_label(timeframe)])
     row = await cursor.fetchone()
-    if row is None:
-        return None
-    start_us, end_us, rows = row
-    return DroppedPartition(timeframe, TimeRange(start_us, end_us), rows)
+    return None if row is None else TimeRange(*row)
 
 
 async def _not_rolled_up(connection: Connection, until_us: int) -> int:

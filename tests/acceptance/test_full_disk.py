@@ -12,6 +12,7 @@ import pytest
 
 from marketdata.client import BarFrame, MarketDataClient, RetryPolicy
 from marketdata.errors import DatabaseUnavailableError, ServiceError, StorageFullError
+from marketdata.storage.embedded import EmbeddedPostgres
 from marketdata.storage.embedded.folder import DataFolder
 from marketdata.storage.modes import StorageMode
 from tests.acceptance.processes import Service, marketdata, serving
@@ -73,6 +74,13 @@ def move_log(pgdata: Path, folder: Path) -> None:
         os.chown(path, owner.st_uid, owner.st_gid)
     shutil.rmtree(pgdata / "pg_wal")
     (pgdata / "pg_wal").symlink_to(moved)
+
+
+@pytest.fixture
+def small() -> Iterator[SmallDisk]:
+    """Give a small disk to keep a data folder on."""
+    with reachable_folder() as base, small_disk(base / "data", DATA_BYTES) as disk:
+        yield disk
 
 
 class BatchWriter:
@@ -161,3 +169,45 @@ async def test_writes_given_a_full_disk_of_the_log_recover_by_themselves(mode: S
             await until(writer.is_taken, RECOVERY_SECONDS)
             await assert_intact(service, writer)
         assert service.stop() == 0
+
+
+def test_migrate_given_a_full_disk_leaves_no_half_and_completes_with_room(small: SmallDisk) -> None:
+    """What was applied stays, what was not is told why; the same command goes on."""
+    server = EmbeddedPostgres(small.folder)
+    server.start()
+    server.stop()
+    small.fill(2**20)
+    refused = marketdata(small.folder, "migrate")
+    assert refused.code == 1
+    assert "the database has no space left" in refused.err
+    assert "Traceback" not in refused.err
+    small.free()
+    migrated = marketdata(small.folder, "migrate")
+    assert migrated.code == 0, migrated.err
+    assert marketdata(small.folder, "migrate").out == "The schema is up to date.\n"
+
+
+def test_commands_given_no_room_at_all_say_so_and_go_on_later(small: SmallDisk) -> None:
+    """Neither PostgreSQL nor its log has a byte: the message names the folder; nothing is harmed."""
+    assert marketdata(small.folder, "import", "sample").code == 0
+    small.fill(0)
+    refused = marketdata(small.folder, "migrate")
+    assert refused.code == 1
+    assert f"The data folder {small.folder} cannot be used: No space left on device" in refused.err
+    assert "Traceback" not in refused.err
+    small.free()
+    again = marketdata(small.folder, "import", "sample")
+    assert {row[0]: row[1:3] for row in again.table()}["AAPL"] == ["0", "3270"]
+
+
+def test_first_start_given_no_room_for_a_database_leaves_none(small: SmallDisk) -> None:
+    """Half a database would pass for a damaged one; with room it is made."""
+    small.fill(20 * 2**20)
+    refused = marketdata(small.folder, "migrate")
+    assert refused.code == 1
+    assert "initdb could not make a database" in refused.err
+    assert "Traceback" not in refused.err
+    assert not (small.folder / "pg").exists()
+    small.free()
+    made = marketdata(small.folder, "migrate")
+    assert made.code == 0, made.err

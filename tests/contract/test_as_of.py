@@ -154,7 +154,7 @@ async def test_client_given_as_of_answers_by_seq_and_by_time(service: Service) -
     """Columns, rows, latest and coverage; versions as they were; errors of the tree."""
     first, second = await revised(service)
     async with MarketDataClient(service.address) as client:
-        versions = [version async for version in client.bar_revisions("AAPL", "1d")]
+        versions = [version async for version in client.list_bar_revisions("AAPL", "1d")]
         assert [version.seq for version in versions] == [first, second]
         known_time = versions[0].known_time
         assert known_time is not None
@@ -170,7 +170,7 @@ async def test_client_given_as_of_answers_by_seq_and_by_time(service: Service) -
             assert (await client.get_bar_coverage("AAPL", "1d", as_of=as_of)).count == 1
         with pytest.raises(AsOfAheadError):
             await client.bars("AAPL", "1d", as_of=second + 1)
-    assert callable(SyncMarketDataClient.bar_revisions)
+    assert callable(SyncMarketDataClient.list_bar_revisions)
 
 
 async def test_commands_given_a_revised_bar_show_how_it_changed(

@@ -64,7 +64,7 @@ CREATE TYPE public.bar_table AS ENUM (
 -- Name: bar_partition_drop_oldest(public.bar_table); Type: FUNCTION; Schema: public; Owner: -
 --
 
-CREATE FUNCTION public.bar_partition_drop_oldest(which public.bar_table) RETURNS TABLE(range_start timestamp with time zone, range_end timestamp with time zone, dropped_rows bigint)
+CREATE FUNCTION public.bar_partition_drop_oldest(which public.bar_table) RETURNS TABLE(range_start timestamp with time zone, range_end timestamp with time zone)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET "TimeZone" TO 'UTC'
@@ -84,7 +84,6 @@ BEGIN
         RETURN;
     END IF;
     PERFORM public.bar_retention_record(which, part.range_end);
-    EXECUTE format('SELECT count(*) FROM public.%I', part.name) INTO dropped_rows;
     EXECUTE format('DROP TABLE public.%I', part.name);
     range_start := part.range_start;
     range_end := part.range_end;

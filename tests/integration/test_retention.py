@@ -13,17 +13,25 @@ from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
 from marketdata.errors import StorageSettingError
 from marketdata.storage.bar_storage import BarStorage
+from marketdata.storage.partition_counts import PartitionCount, count_rows, has_changed
+from marketdata.storage.pools import Connection
 from marketdata.storage.retention import BackOff, DroppedPartition, Retention, RetentionResult
+from tests.support.bars import Bar, frame_of
 from tests.support.kept import BARS_A_DAY, midnight_us, store_minutes
 from tests.support.reads import read_in_bulk
 from tests.support.rows import changes, fetch, stored_bars
 from tests.support.storage import Storage
+from tests.support.waiting import until
 
 MINUTE: Final = Timeframe.MINUTE_1
 WEEK: Final = CalendarSpan(days=7)
+HOUR: Final = Timeframe.HOUR_1
+QUARTER: Final = CalendarSpan(days=90)
 ALL: Final = BarQuery(("A",), MINUTE, TimeRange(midnight_us(40), midnight_us(-1)))
 IMPATIENT: Final = BackOff(attempts=2, first_seconds=0.01, most_seconds=0.01)
 TWO_AT_ONCE: Final = pytest.mark.modes("plain", "apache", reason="two transactions at once")
+COUNTING: Final = "SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'bar_log_head'::regclass"
+HELD: Final = "SELECT locktype, mode FROM pg_locks WHERE pid = %s AND granted"
 
 
 async def confirmed(storage: Storage) -> Retention:
@@ -121,15 +129,93 @@ async def test_apply_given_minutes_that_come_between_prepares_again(storage: Sto
     class Between(Retention):
         """Another writer is faster than the drop, once."""
 
-        async def _drop_before(
-            self, timeframe: Timeframe, until_us: int, reason: str
+        async def _drop_one(
+            self, timeframe: Timeframe, time_range: TimeRange, reason: str
         ) -> DroppedPartition | None:
             if calls == 0:
                 await store_minutes(storage, "B", 20)
-            return await super()._drop_before(timeframe, until_us, reason)
+            return await super()._drop_one(timeframe, time_range, reason)
 
     result = await Between(storage.pools, write_once, IMPATIENT).apply(MINUTE, "")
     assert result.rows == 2 * BARS_A_DAY
+
+
+async def test_apply_given_bars_that_come_after_the_count_counts_again(storage: Storage) -> None:
+    """What is told of a drop is what was dropped, though it was counted before anybody had to wait."""
+    first, second = (Bar("A", midnight_us(200) + hour * HOUR.duration_us) for hour in (0, 1))
+    await storage.writer.commit_bars(frame_of([first]), HOUR)
+    settings = BarStorage(storage.pools)
+    await settings.change(HOUR, keep=QUARTER)
+    await settings.confirm_retention(HOUR, QUARTER)
+    counts: list[int] = []
+
+    class Late(Retention):
+        """A writer stores another bar as soon as the first one is counted."""
+
+        async def _count(
+            self, connection: Connection, timeframe: Timeframe, time_range: TimeRange
+        ) -> PartitionCount:
+            counted = await super()._count(connection, timeframe, time_range)
+            counts.append(counted.rows)
+            await storage.writer.commit_bars(frame_of([second]), HOUR)
+            return counted
+
+    result = await Late(storage.pools, back_off=IMPATIENT).apply(HOUR, "")
+    assert (counts, result.rows, len(result.dropped)) == ([1, 2], 2, 1)
+
+
+async def test_has_changed_given_writes_since_the_count_tells_those_of_the_partition(
+    storage: Storage,
+) -> None:
+    """Bars stored in it, bars deleted from it, and a log that does not reach back to the count."""
+    await store_minutes(storage, "A", 20, 2)
+    day = TimeRange(midnight_us(20), midnight_us(19))
+
+    async def changes_it(count: PartitionCount) -> bool:
+        async with storage.pools.query() as connection:
+            return await has_changed(connection, count)
+
+    async def counted() -> PartitionCount:
+        async with storage.pools.query() as connection:
+            return await count_rows(connection, MINUTE, day)
+
+    first = await counted()
+    assert first.rows == BARS_A_DAY
+    await storage.writer.commit_bars(frame_of([Bar("A", midnight_us(2), close=9.5)]), MINUTE)
+    await storage.writer.commit_bars(frame_of([Bar("A", midnight_us(20))]), HOUR)
+    assert not await changes_it(first)
+    await storage.writer.commit_bars(frame_of([Bar("A", day.end_us - 1_000_000)]), MINUTE)
+    assert await changes_it(first)
+    second = await counted()
+    await storage.deleter.delete("A", MINUTE, day, "bad")
+    assert await changes_it(second)
+    third = await counted()
+    assert (second.rows, third.rows) == (BARS_A_DAY + 1, 0)
+    await fetch(storage, "UPDATE bar_log SET oldest_seq = %s", [third.seq + 1])
+    assert not await changes_it(third)
+    await fetch(storage, "UPDATE bar_log SET oldest_seq = %s", [third.seq + 2])
+    assert await changes_it(third)
+
+
+@TWO_AT_ONCE
+async def test_apply_given_a_count_under_way_keeps_nobody_waiting(storage: Storage) -> None:
+    """While rows are counted the session holds no lock that a writer or a reader could wait for."""
+    await store_minutes(storage, "A", 20)
+    retention = await confirmed(storage)
+    async with storage.owner.connection() as other:
+        async with other.transaction():
+            # What the count reads beside the rows: it is kept in its middle.
+            await other.execute("LOCK TABLE bar_log_head IN ACCESS EXCLUSIVE MODE")
+            applying = asyncio.create_task(retention.apply(MINUTE, ""))
+
+            async def is_counting() -> bool:
+                return bool(await fetch(storage, COUNTING))
+
+            await until(is_counting)
+            held = await fetch(storage, HELD, [(await fetch(storage, COUNTING))[0][0]])
+        assert (await applying).rows == BARS_A_DAY
+    assert {mode for kind, mode in held if kind == "relation"} == {"AccessShareLock"}
+    assert "advisory" not in {kind for kind, _ in held}
 
 
 @TWO_AT_ONCE

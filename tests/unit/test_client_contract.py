@@ -40,6 +40,7 @@ CALLS: Final = {
     "UploadBars": "upload_bars",
     "DeleteBars": "delete_bars",
     "GetBarCoverage": "get_bar_coverage",
+    "ListBarRevisions": "list_bar_revisions",
     "GetBarStatistics": "get_bar_statistics",
 }
 # Sent twice, they would report a failure of what was done, or hide what the first one did.
@@ -125,7 +126,7 @@ def test_public_names_given_package_are_these() -> None:
         {
             "DEFAULT_ADDRESS", "DEFAULT_TIMEOUT_SECONDS",
             "ActionsCreated", "Adjustment", "AppliedRead", "AssetClass", "Bar", "BarColumn", "BarFlag",
-            "BarFrame", "BarOrder", "BarPage", "BarStream", "Bars", "BarsCreated", "BarsDeleted",
+            "BarFrame", "BarOrder", "BarPage", "BarStream", "BarVersion", "Bars", "BarsCreated", "BarsDeleted",
             "CorporateAction", "CorporateActionKind", "Coverage", "CoverageGap", "GapReason",
             "LatestBar", "MarketDataClient", "MatchKind", "NewSymbol", "RejectedBars", "RetryPolicy",
             "SessionCounts", "SessionHours", "Symbol", "SymbolField", "SymbolMatch", "SymbolOrder",

@@ -71,7 +71,7 @@ def test_bar_statements_given_one_symbol_reads_it_alone() -> None:
     assert text == (
         "COPY (SELECT string_agg(timestamptz_send(\"time\"), ''::bytea), "
         "string_agg(float8send(\"close\"), ''::bytea) FROM ( "
-        'SELECT "time", "close" FROM "market_stock_hist_bars_day_ts" '
+        'SELECT "time", "close" FROM "market_stock_hist_bars_day_ts" AS stored '
         "WHERE symbol = 'AAPL' AND time >= '1970-01-01 00:00:00+00:00'::timestamptz "
         "AND time < '1970-04-11 00:00:00+00:00'::timestamptz "
         "ORDER BY time ASC LIMIT NULL) AS bar HAVING count(*) > 0) TO STDOUT (FORMAT binary)"
@@ -250,6 +250,6 @@ def test_bar_statements_given_any_query_reads_each_symbol_once_within_bounds(
     assert [symbol for symbol, _ in groupby(named)] == [symbol.symbol for symbol in symbols]
     for statement, text in zip(statements, texts(statements), strict=True):
         assert len(statement.symbols) * min(length, limit or length) <= max(MOST_SORTED, length)
-        tables = text.count('FROM "market_stock_hist_bars_day_ts" WHERE symbol =')
+        tables = text.count('FROM "market_stock_hist_bars_day_ts" AS stored WHERE symbol =')
         assert tables == text.count('"market_stock_hist_bars_day_ts"')
         assert len(re.findall(r"time >= '[^']*'::timestamptz AND time < '", text)) == tables
