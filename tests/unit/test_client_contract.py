@@ -126,7 +126,8 @@ def test_public_names_given_package_are_these() -> None:
         {
             "DEFAULT_ADDRESS", "DEFAULT_TIMEOUT_SECONDS",
             "ActionsCreated", "Adjustment", "AppliedRead", "AssetClass", "Bar", "BarColumn", "BarFlag",
-            "BarFrame", "BarOrder", "BarPage", "BarStream", "BarVersion", "Bars", "BarsCreated", "BarsDeleted",
+            "BarFrame", "BarOrder", "BarPage", "BarStream", "BarVersion", "Bars",
+            "BarsCreated", "BarsDeleted",
             "CorporateAction", "CorporateActionKind", "Coverage", "CoverageGap", "GapReason",
             "LatestBar", "MarketDataClient", "MatchKind", "NewSymbol", "RejectedBars", "RetryPolicy",
             "SessionCounts", "SessionHours", "Symbol", "SymbolField", "SymbolMatch", "SymbolOrder",
