@@ -45,6 +45,7 @@ RPCS: Final = {
         "UploadBars": (True, True),
         "DeleteBars": UNARY,
         "GetBarCoverage": UNARY,
+        "ListBarRevisions": UNARY,
         "GetBarStatistics": UNARY,
     },
 }

@@ -17,6 +17,7 @@ _UNPRIVILEGED = "nobody"
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 # The caller's own working folder may be closed to the account.
 _WORKING_FOLDER = "/"
+_MOST_LOOKS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,12 @@ class Account:
         """
         if not self.is_switched:
             return os.access(path, os.X_OK)
-        return self.run(["test", "-x", path], timeout_seconds=10).returncode == 0
+        for _ in range(_MOST_LOOKS):
+            code = self.run(["test", "-x", path], timeout_seconds=10).returncode
+            # A child that is forked beside the threads of others can die before it has looked.
+            if code >= 0:
+                break
+        return code == 0
 
     def closed_part(self, path: Path) -> Path:
         """Return the outermost part of `path` that the account cannot enter."""
