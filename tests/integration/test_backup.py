@@ -15,16 +15,18 @@ from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import LogGenerationError
 from marketdata.storage.address import SERVICE_ROLE
+from marketdata.storage.aggregates import settle_aggregates
 from marketdata.storage.bar_storage import BarStorage
 from marketdata.storage.columnstore import settle_columnstore
 from marketdata.storage.embedded import ServerAddress
 from marketdata.storage.log_reader import LogReader
 from marketdata.storage.migrate import migrate
 from marketdata.storage.modes import StorageMode
+from marketdata.storage.statistics import StatisticsReader
 from tests.support.backups import dump, restore
 from tests.support.bars import bars_of
 from tests.support.databases import Databases, RunningServer, connected
-from tests.support.kept import midnight_us, store_minutes
+from tests.support.kept import BARS_A_DAY, midnight_us, store_minutes
 from tests.support.privileges import privilege_matrix
 from tests.support.reads import read_in_bulk
 from tests.support.rows import changes, fetch, latest_bars
@@ -38,6 +40,8 @@ PASSWORD: Final = "of the servers that these tests run"  # noqa: S105
 COMPRESS: Final = """
     SELECT compress_chunk(chunk) FROM show_chunks('market_stock_hist_bars_min_ts') AS chunk
 """
+REFRESH: Final = "CALL refresh_continuous_aggregate('bar_statistics_min', NULL, NULL)"
+KNOWN_DAYS: Final = "SELECT day, bars FROM bar_statistics_min ORDER BY 1"
 COLUMNSTORE: Final = """
     SELECT (SELECT count(*) FROM timescaledb_information.chunks WHERE is_compressed),
            (SELECT count(*) FROM timescaledb_information.jobs WHERE proc_name = 'policy_compression')
@@ -139,6 +143,46 @@ async def test_restore_given_compressed_chunks_has_them_and_their_policies(
     async with opened_storage(empty.for_service, owner=lambda: empty) as restored:
         assert await fetch(restored, COLUMNSTORE) == await fetch(storage, COLUMNSTORE) == [(3, 3)]
         await assert_goes_on(restored, expected)
+
+
+@pytest.mark.modes("timescale", reason="continuous aggregates")
+async def test_restore_given_days_counted_ahead_knows_them_and_counts_on(
+    storage: Storage,
+    database: ServerAddress,
+    empty: ServerAddress,
+    storage_mode: StorageMode,
+    tmp_path: Path,
+) -> None:
+    """Continuous aggregates come back with what they hold; later changes are noted there."""
+    await settle_columnstore(database, storage_mode)
+    await settle_aggregates(database, storage_mode)
+    await filled(storage)
+    await run_refresh(storage)
+    await fetch(storage, COMPRESS)
+    known = await fetch(storage, KNOWN_DAYS)
+    assert len(known) == 3
+    dump(storage_mode, database, tmp_path / "marketdata.dump")
+    restore(storage_mode, empty, tmp_path / "marketdata.dump")
+    assert await settle_aggregates(empty, storage_mode) == []
+    async with opened_storage(empty.for_service, owner=lambda: empty) as restored:
+        assert await fetch(restored, KNOWN_DAYS) == known
+        assert await counted(restored) == await counted(storage)
+        await store_minutes(restored, "C", 20)
+        assert (await counted(restored))[:3] == (5 * BARS_A_DAY, 3, False)
+        await run_refresh(restored)
+        assert sum(bars for _, bars in await fetch(restored, KNOWN_DAYS)) == 5 * BARS_A_DAY
+
+
+async def counted(storage: Storage) -> tuple[int, int, bool, int, int]:
+    """Give the statistics of the minutes, without sizes."""
+    (found,) = await StatisticsReader(storage.pools).of_all()
+    return found.rows, found.symbols, found.is_estimate, found.first_us, found.last_us
+
+
+async def run_refresh(storage: Storage) -> None:
+    """Refresh all of what is counted ahead, in no transaction."""
+    async with storage.owner.connection() as connection:
+        await connection.execute(REFRESH, prepare=False)
 
 
 @dataclass(frozen=True)

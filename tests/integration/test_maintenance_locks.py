@@ -158,9 +158,9 @@ async def test_maintenance_given_an_open_stream_lets_readers_and_writers_go_on(
             async def has_waited() -> bool:
                 assert len(await maintenance.run_once()) == len(upkeep.steps())
                 waited = {wait[:2] for wait in seen.waits}
-                return DROP in waited and min(seen.reads, seen.writes) >= 20
+                return DROP in waited and min(seen.reads, seen.writes) >= 5
 
-            await until(has_waited, 40)
+            await until(has_waited, 30)
         assert await partition_count(half_a_year) == before
         async with aclosing(stream.blocks(len)) as blocks:
             assert sum([count async for count in blocks]) == BARS
