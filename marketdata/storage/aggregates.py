@@ -52,11 +52,12 @@ _REMOVE_POLICY: Final = (
     "SELECT remove_continuous_aggregate_policy(%(view)s::regclass, if_exists => true)"
 )
 # The day before yesterday is the last one that is counted ahead: bars of the last two still come, and
-# counting these two is cheap.
+# counting these two is cheap. A month a transaction: the first run may have ten years to count, and one
+# snapshot of that length would keep every dead row.
 _ADD_POLICY: Final = """
     SELECT add_continuous_aggregate_policy(
         %(view)s::regclass, start_offset => %(back)s::interval, end_offset => interval '1 day',
-        schedule_interval => interval '1 hour')
+        schedule_interval => interval '1 hour', buckets_per_batch => 32)
 """
 
 

@@ -132,7 +132,8 @@ async def read_table_size(
         size_bytes=sum(partition.size_bytes for partition in partitions),
         bytes_before=before,
         bytes_after=after,
-        first_us=await find_first(connection, timeframe, partitions),
+        # Without a symbol there is no bar to be looked for in any partition.
+        first_us=await find_first(connection, timeframe, partitions) if symbols else None,
         last_us=last_us,
     )
 

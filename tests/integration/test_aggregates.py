@@ -6,10 +6,13 @@ from typing import Final
 import pytest
 from psycopg import errors as pg
 
+from marketdata.config import Settings
+from marketdata.database import migrate_database
 from marketdata.domain.bar_statistics import TimeframeStatistics
 from marketdata.domain.calendar_span import CalendarSpan
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
+from marketdata.storage.address import DatabaseRoles
 from marketdata.storage.aggregates import settle_aggregates
 from marketdata.storage.bar_storage import BarStorage
 from marketdata.storage.columnstore import settle_columnstore
@@ -18,6 +21,7 @@ from marketdata.storage.modes import StorageMode
 from marketdata.storage.retention import Retention
 from marketdata.storage.statistics import StatisticsReader
 from tests.support.bars import days, frame_of, series
+from tests.support.databases import Databases, connected
 from tests.support.kept import BARS_A_DAY, midnight_us, store_minutes
 from tests.support.privileges import as_service
 from tests.support.rows import TABLES, fetch
@@ -49,6 +53,9 @@ POLICIES: Final = """
     SELECT hypertable_name::text, config ->> 'start_offset', config ->> 'end_offset'
       FROM timescaledb_information.jobs WHERE proc_name = 'policy_refresh_continuous_aggregate'
      ORDER BY 1
+"""
+COMPRESSION_POLICIES: Final = """
+    SELECT hypertable_name FROM timescaledb_information.jobs WHERE proc_name = 'policy_compression'
 """
 RUN_POLICY: Final = """
     SELECT format('CALL run_job(%s)', job_id) FROM timescaledb_information.jobs
@@ -131,6 +138,20 @@ async def test_settle_given_a_new_database_makes_aggregates_and_policies(
         "bar_statistics_hour": TABLES[Timeframe.HOUR_1],
         "bar_statistics_min": TABLES[MINUTE],
     }
+
+
+@AGGREGATES
+async def test_migrate_given_an_empty_database_settles_all_of_it(databases: Databases) -> None:
+    """What `marketdata migrate` or the start of a service leaves: both kinds of policies, once."""
+    owner = databases.empty()
+    roles = DatabaseRoles(service=lambda: owner, owner=lambda: owner)
+    settings = Settings(_env_file=None)  # type: ignore[call-arg]
+    assert await migrate_database(roles, settings)
+    with connected(owner) as connection:
+        assert len(connection.execute(POLICIES).fetchall()) == 3
+        assert len(connection.execute(COMPRESSION_POLICIES).fetchall()) == 3
+    assert await migrate_database(roles, settings) == []
+    databases.drop(owner)
 
 
 @pytest.mark.modes("plain", "apache", reason="no continuous aggregates")

@@ -139,3 +139,12 @@ async def test_of_all_given_compressed_chunks_tells_both_sizes(
     assert 0 < after.bytes_after_compression <= after.size_bytes < before.size_bytes / 2
     # What was compressed was counted then.
     assert (await estimated(filled)).rows == BARS
+
+
+async def test_of_all_given_every_bar_deleted_tells_nothing(filled: Storage) -> None:
+    """Partitions are left, and no timeframe has bars."""
+    first, last = minute_bars("S", SESSIONS * MINUTES_A_SESSION).time_bounds()
+    for symbol in SYMBOLS:
+        await filled.deleter.delete(symbol, MINUTE, TimeRange(first, last + 1), "gone")
+    assert await filled.statistics.of_all() == []
+    assert await fetch(filled, "SELECT count(*)::int FROM bar_partitions('min')") == [(SESSIONS,)]
