@@ -217,17 +217,16 @@ async def serve(
         gc.collect()
         gc.freeze()
         on_serving(Serving(settings.host, port, facts, not await stores.sample.is_empty()))
-        trimmers: dict[str, Trimmer] = {
-            "superseded versions": VersionTrimmer(
-                stores.pools, timedelta(days=settings.revisions_keep_days)
-            ),
-            "change log": LogTrimmer(stores.pools, timedelta(days=settings.log_keep_days)),
-        }
-        steps = Upkeep(stores.pools, SystemClock(), trimmers).steps()
-        upkeep = Maintenance(stores.pools, steps)
-        async with maintained(upkeep, settings.maintenance_seconds):
+        async with maintained(_maintenance(stores.pools, settings), settings.maintenance_seconds):
             await stop.wait()
         await frontend.drain(settings.drain_seconds)
+
+
+def _maintenance(pools: Pools, settings: Settings) -> Maintenance:
+    versions = VersionTrimmer(pools, timedelta(days=settings.revisions_keep_days))
+    log_entries = LogTrimmer(pools, timedelta(days=settings.log_keep_days))
+    trimmers: dict[str, Trimmer] = {"superseded versions": versions, "change log": log_entries}
+    return Maintenance(pools, Upkeep(pools, SystemClock(), trimmers).steps())
 
 
 class _Frontend:

@@ -71,6 +71,8 @@ class BarSnapshot:
     ----------
     seq : int
         Every change of the log up to it is in the answer, and none after.
+    now_us : int
+        When it is read, Unix microseconds; of a point in time, then.
     resolved : tuple of ResolvedSymbol
         The known symbols of the query.
     unresolved : tuple of str
@@ -85,6 +87,7 @@ class BarSnapshot:
         query = facts.query
         known = {symbol.symbol for symbol in facts.resolved}
         self.seq = facts.seq
+        self.now_us = query.now_us
         self.resolved = facts.resolved
         self.source = source_timeframe(query, facts)
         self.unadjusted = facts.adjustments.unadjusted

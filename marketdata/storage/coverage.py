@@ -11,10 +11,9 @@ from marketdata.domain.bar_query import BarQuery
 from marketdata.domain.bars import BarColumn, BarFrame, Int64Array
 from marketdata.domain.calendar import SessionCalendar, SessionHours
 from marketdata.domain.coverage import BarCoverage, count_by_session, find_coverage
-from marketdata.domain.symbol import ResolvedSymbol
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
-from marketdata.storage.bar_reader import BarReader
+from marketdata.storage.bar_reader import BarReader, BarSnapshot
 from marketdata.storage.calendars import load_calendars
 from marketdata.storage.symbol_rows import unknown_symbol
 
@@ -53,7 +52,7 @@ class CoverageReader:
         start_us, end_us : int or None
             Half-open range, Unix microseconds; None: from the first, or past the last, stored bar.
         now_us : int
-            Unix microseconds: bars that have not ended are not expected.
+            Unix microseconds: bars that have not ended are not expected, nor had they at `as_of`.
         with_sessions : bool
             Whether to count session by session as well.
         as_of : AsOf or None
@@ -83,31 +82,43 @@ class CoverageReader:
             within,
             columns=frozenset({BarColumn.TIME}),
             session=SessionHours.ALL,
+            now_us=now_us,
             stored_only=True,
             as_of=as_of,
         )
-        time_us, resolved, seq = await self._read_times(query)
-        if len(time_us):
-            first_us, last_us = int(time_us[0]), int(time_us[-1])
-            within = TimeRange(
-                first_us if start_us is None else start_us,
-                last_us + timeframe.duration_us if end_us is None else end_us,
-            )
-        elif start_us is None or end_us is None:
-            within = TimeRange(within.start_us, within.start_us)  # nothing says where it should begin
-        calendar = (await load_calendars([resolved.calendar]))[resolved.calendar]
-        compare = _compare_sessions if with_sessions else find_coverage
-        found = await asyncio.to_thread(compare, time_us, timeframe, within, calendar, now_us=now_us)
-        return found, seq
+        time_us, snapshot = await self._read_times(query)
+        calendar_name = snapshot.resolved[0].calendar
+        found = await asyncio.to_thread(
+            _compare_sessions if with_sessions else find_coverage,
+            time_us,
+            timeframe,
+            _searched(time_us, timeframe, start_us, end_us),
+            (await load_calendars([calendar_name]))[calendar_name],
+            now_us=snapshot.now_us,
+        )
+        return found, snapshot.seq
 
-    async def _read_times(self, query: BarQuery) -> tuple[Int64Array, ResolvedSymbol, int]:
+    async def _read_times(self, query: BarQuery) -> tuple[Int64Array, BarSnapshot]:
         async with self._reader.snapshot(query) as snapshot:
             if snapshot.unresolved:
                 raise unknown_symbol(query.symbols[0])
             async with aclosing(snapshot.blocks(_times)) as blocks:
                 times = [block async for block in blocks]
-            joined = np.concatenate([np.empty(0, np.int64), *times])
-            return joined, snapshot.resolved[0], snapshot.seq
+        return np.concatenate([np.empty(0, np.int64), *times]), snapshot
+
+
+def _searched(
+    time_us: Int64Array, timeframe: Timeframe, start_us: int | None, end_us: int | None
+) -> TimeRange:
+    """Tell where bars are looked for: where nothing else is said, from the first to the last."""
+    if len(time_us):
+        first_us, behind_us = int(time_us[0]), int(time_us[-1]) + timeframe.duration_us
+    else:  # nothing says where it should begin
+        first_us = behind_us = timeframe.earliest_us if start_us is None else start_us
+        end_us = end_us if start_us is not None else None
+    return TimeRange(
+        first_us if start_us is None else start_us, behind_us if end_us is None else end_us
+    )
 
 
 def _compare_sessions(

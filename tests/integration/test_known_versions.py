@@ -137,6 +137,11 @@ async def test_coverage_given_a_seq_counts_what_was_known(storage: Storage) -> N
     for seq, count, gaps in ((with_gap, 2, 1), (filled, 3, 0)):
         found, read_seq = await reader.read("A", DAY, None, None, ALWAYS.end_us, as_of=AsOf(seq=seq))
         assert (found.count, len(found.gaps), read_seq) == (count, gaps, seq)
+    # What had not ended then was not expected then.
+    later_us = FIRST + days(1_200)
+    then, _ = await reader.read("A", DAY, FIRST, later_us, later_us, as_of=AsOf(seq=filled))
+    now, _ = await reader.read("A", DAY, FIRST, later_us, later_us)
+    assert then.expected < now.expected
 
 
 async def test_read_given_a_seq_that_is_ahead_says_which_is_newest(storage: Storage) -> None:
