@@ -62,7 +62,7 @@ def parse_list_bars(request: bars_service_pb2.ListBarsRequest, now_us: int) -> L
     query = BarQuery(
         symbols=(request.symbol,),
         timeframe=timeframe,
-        range=_parse_range(request, timeframe, now_us, violations),
+        range=parse_request_range(request, timeframe, now_us, violations),
         descending=_parse_order(request.order, violations)[0],
         session=_parse_session(request.session, timeframe, violations),
         adjustment=_parse_adjustment(request.adjustment, violations),
@@ -102,7 +102,7 @@ def parse_stream_bars(request: bars_service_pb2.StreamBarsRequest, now_us: int) 
     query = BarQuery(
         symbols=tuple(request.symbols),
         timeframe=timeframe,
-        range=_parse_range(request, timeframe, now_us, violations),
+        range=parse_request_range(request, timeframe, now_us, violations),
         limit=request.limit or None,
         descending=descending,
         by_time=by_time,
@@ -150,12 +150,17 @@ def parse_timeframe(
     return parsed or Timeframe.DAY_1
 
 
-def _parse_range(
-    request: bars_service_pb2.ListBarsRequest | bars_service_pb2.StreamBarsRequest,
+def parse_request_range(
+    request: (
+        bars_service_pb2.ListBarsRequest
+        | bars_service_pb2.StreamBarsRequest
+        | bars_service_pb2.ListBarRevisionsRequest
+    ),
     timeframe: Timeframe,
     now_us: int,
     violations: Violations,
 ) -> TimeRange:
+    """Read the range of a request; see `parse_range`."""
     start = request.start_time if request.HasField("start_time") else None
     end = request.end_time if request.HasField("end_time") else None
     return parse_range(start, end, timeframe, now_us, violations)

@@ -8,10 +8,10 @@ from bifrost.marketdata.v1 import bars_service_pb2
 from marketdata.domain.bar_version import BarVersion, VersionPosition
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
-from marketdata.wire.bars_requests import check_symbol, parse_timeframe
+from marketdata.wire.bars_requests import check_symbol, parse_request_range, parse_timeframe
 from marketdata.wire.bars_responses import to_proto_row
 from marketdata.wire.page_token import encode_page_token, parse_page_size, parse_page_token
-from marketdata.wire.times import parse_range, to_timestamp
+from marketdata.wire.times import to_timestamp
 from marketdata.wire.violations import Violations
 
 _NUMBER_BYTES = 8
@@ -46,9 +46,7 @@ def parse_list_bar_revisions(
     violations = Violations()
     check_symbol("symbol", request.symbol, violations)
     timeframe = parse_timeframe("timeframe", request.timeframe, violations)
-    start = request.start_time if request.HasField("start_time") else None
-    end = request.end_time if request.HasField("end_time") else None
-    within = parse_range(start, end, timeframe, now_us, violations)
+    within = parse_request_range(request, timeframe, now_us, violations)
     page_size = parse_page_size(request.page_size, violations)
     position = parse_page_token(request, violations)
     violations.raise_any()
