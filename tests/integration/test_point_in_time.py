@@ -1,15 +1,20 @@
 """Answers as of a point in time: what was known then, and nothing that came later."""
 
+from functools import partial
 from typing import Final, LiteralString
 
 import pytest
 
+from marketdata.storage.embedded import ServerAddress
+from tests.support.databases import Databases
 from tests.support.known_histories import History
 from tests.support.rows import fetch
-from tests.support.storage import Storage
+from tests.support.storage import Storage, opened_storage
 
 pytestmark = pytest.mark.modes("plain", "apache", reason="many transactions at once")
 
+# Whether a defect shows in one history is up to how its writers happen to meet.
+_MOST_HISTORIES: Final = 6
 # Defects that would make a history wrong, as statements that put them into the database.
 _BUGS: Final[dict[str, LiteralString]] = {
     "a time at the beginning of the transaction": """
@@ -84,9 +89,23 @@ async def test_read_given_a_random_history_answers_as_of_every_seq_what_was_read
 
 
 @pytest.mark.parametrize("bug", _BUGS)
-async def test_random_history_given_a_seeded_bug_finds_a_difference(storage: Storage, bug: str) -> None:
-    """The check can fail: each of these defects is seen by it."""
-    await fetch(storage, _BUGS[bug])
-    history = History(storage, seed=7)
-    await history.run()
-    assert await history.find_difference() is not None
+async def test_random_history_given_a_seeded_bug_finds_a_difference(
+    databases: Databases, bug: str
+) -> None:
+    """The check can fail: each of these defects is seen by it, in one of a few histories."""
+    for seed in range(7, 7 + _MOST_HISTORIES):
+        database = await databases.migrated()
+        try:
+            async with opened_storage(database.for_service, owner=partial(_same, database)) as storage:
+                await fetch(storage, _BUGS[bug])
+                history = History(storage, seed)
+                await history.run()
+                if await history.find_difference() is not None:
+                    return
+        finally:
+            databases.drop(database)
+    pytest.fail("no history shows it")
+
+
+def _same(database: ServerAddress) -> ServerAddress:
+    return database
