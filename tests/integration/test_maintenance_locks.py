@@ -38,7 +38,8 @@ pytestmark = [
 MINUTE: Final = Timeframe.MINUTE_1
 KEPT: Final = CalendarSpan(days=170)
 OLD: Final = DAYS - 170
-EVERYTHING: Final = BarQuery(SYMBOLS, MINUTE, TimeRange(midnight_us(DAYS), midnight_us(0)))
+# Also of a day that begins while the tests run.
+EVERYTHING: Final = BarQuery(SYMBOLS, MINUTE, TimeRange(midnight_us(DAYS), midnight_us(-2)))
 YESTERDAY: Final = BarQuery(SYMBOLS[:1], MINUTE, TimeRange(midnight_us(1), midnight_us(0)))
 BRIEF: Final = BackOff(attempts=3, first_seconds=0.01, most_seconds=0.02)
 # Locks of the minutes, their partitions and chunks that somebody asked for and does not have yet, and
