@@ -33,8 +33,8 @@ def now() -> datetime:
 
 
 def to_us(time: datetime) -> int:
-    """Turn a time into Unix microseconds."""
-    return round(time.timestamp()) * 1_000_000
+    """Turn a time into Unix microseconds of its whole second: rounded up it would not have come yet."""
+    return int(time.timestamp()) * 1_000_000
 
 
 async def refused(service: Service, request: Message) -> Refusal:
