@@ -77,8 +77,8 @@ async def read_known_writes(connection: Connection, as_of: AsOf) -> KnownWrites:
     head, horizon, horizon_us, seq, committed_us, greatest = row
     if as_of.seq is not None and as_of.seq > head:
         raise AsOfAheadError(
-            f"as_of seq {as_of.seq} is ahead of this store, whose newest is {head}; seqs of another "
-            "store, or of one that was restored, mean nothing here",
+            f"as_of seq {as_of.seq} is ahead of this store, whose newest is {head}; a seq of another "
+            "store, or of before a restore, means nothing here: ask by time, or leave as_of out for now",
             metadata={"newest_seq": str(head)},
         )
     if seq is None:  # nothing was written by then, or what was is not known any more
