@@ -78,7 +78,7 @@ async def read_known_writes(connection: Connection, as_of: AsOf) -> KnownWrites:
     if as_of.seq is not None and as_of.seq > head:
         raise AsOfAheadError(
             f"as_of seq {as_of.seq} is ahead of this store, whose newest is {head}; a seq of another "
-            "store, or of before a restore, means nothing here: ask by time, or leave as_of out for now",
+            "store, or of before a restore, means nothing here: ask by time, or leave as_of out",
             metadata={"newest_seq": str(head)},
         )
     if seq is None:  # nothing was written by then, or what was is not known any more
