@@ -254,6 +254,24 @@ class LogAheadError(ServiceError):
     reason = "AHEAD_OF_LOG"
 
 
+class RunNotFoundError(ServiceError):
+    """There is no such ingestion run."""
+
+    reason = "RUN_NOT_FOUND"
+
+
+class RequestIdReusedError(ServiceError):
+    """Another request had the same request_id; nothing was started."""
+
+    reason = "REQUEST_ID_REUSED"
+
+
+class ProviderNotReadyError(ServiceError):
+    """The provider lacks a setting that it cannot work without."""
+
+    reason = "PROVIDER_NOT_READY"
+
+
 class ResourceExhaustedError(ServiceError):
     """A limit of the service is reached now; the same call can succeed later."""
 

@@ -8,13 +8,13 @@ from psycopg import errors as pg
 
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.timeframe import Timeframe
-from marketdata.storage.commit_few import Check, CommitResult, commit_few
+from marketdata.storage.commit_few import Alongside, Check, CommitResult, commit_few
 from marketdata.storage.commit_group import GroupCommit, SmallWrite
 from marketdata.storage.commit_many import commit_many
 from marketdata.storage.partitions import Partitions
 from marketdata.storage.pools import Pools
 
-__all__ = ["FEW_BARS", "MOST_BARS_A_COMMIT", "BarWriter", "CommitResult"]
+__all__ = ["FEW_BARS", "MOST_BARS_A_COMMIT", "Alongside", "BarWriter", "CommitResult"]
 
 # Up to here two round trips beat the five of COPY (docs/benchmarks.md).
 FEW_BARS: Final = 500
@@ -42,7 +42,11 @@ class BarWriter:
         self._small = dict.fromkeys(self._groups, 0)
 
     async def commit_bars(
-        self, frame: BarFrame, timeframe: Timeframe, check: Check | None = None
+        self,
+        frame: BarFrame,
+        timeframe: Timeframe,
+        check: Check | None = None,
+        alongside: Alongside | None = None,
     ) -> CommitResult:
         """Store bars in one transaction, and acknowledge it after COMMIT.
 
@@ -59,6 +63,11 @@ class BarWriter:
         check : callable, optional
             Called within the transaction once no other writer of these tickers is under way, with its
             connection: what it raises is raised, and nothing is stored.
+        alongside : callable, optional
+            Called last within the transaction, also where there are no bars: what it writes is
+            committed with the bars or not at all, and what it raises undoes both. Called again where
+            the transaction is tried again. Its statements may wait in a pipeline until it fetches an
+            answer.
 
         Raises
         ------
@@ -70,14 +79,20 @@ class BarWriter:
             sending the same bars again is safe.
         """
         if len(frame) == 0:
-            return CommitResult()
+            return await self._commit_nothing(alongside)
         if len(frame) > MOST_BARS_A_COMMIT:
             raise ValueError(f"{len(frame)} bars in one commit; the most is {MOST_BARS_A_COMMIT}")
         frame = frame.sorted_by_symbol_time()
         _refuse_duplicates(frame)
-        if len(frame) <= FEW_BARS:
+        if len(frame) <= FEW_BARS and alongside is None:
             return await self._commit_small(frame, timeframe, check)
-        return await self._commit_alone(frame, timeframe, check)
+        return await self._commit_alone(frame, timeframe, check, alongside)
+
+    async def _commit_nothing(self, alongside: Alongside | None) -> CommitResult:
+        if alongside is not None:
+            async with self._pools.query() as connection, connection.transaction():
+                await alongside(connection, CommitResult())
+        return CommitResult()
 
     async def _commit_small(
         self, frame: BarFrame, timeframe: Timeframe, check: Check | None
@@ -96,7 +111,11 @@ class BarWriter:
             self._small[timeframe] -= 1
 
     async def _commit_alone(
-        self, frame: BarFrame, timeframe: Timeframe, check: Check | None
+        self,
+        frame: BarFrame,
+        timeframe: Timeframe,
+        check: Check | None,
+        alongside: Alongside | None = None,
     ) -> CommitResult:
         async for attempt in stamina.retry_context(
             on=_is_worth_a_retry,
@@ -108,17 +127,21 @@ class BarWriter:
             wait_jitter=0.02,
         ):
             with attempt:
-                result = await self._attempt(frame, timeframe, check)
+                result = await self._attempt(frame, timeframe, check, alongside)
         return result
 
     async def _attempt(
-        self, frame: BarFrame, timeframe: Timeframe, check: Check | None
+        self,
+        frame: BarFrame,
+        timeframe: Timeframe,
+        check: Check | None,
+        alongside: Alongside | None,
     ) -> CommitResult:
         await self._partitions.ensure(timeframe, frame.time_us)
         try:
             async with self._pools.query() as connection:
                 commit = commit_few if len(frame) <= FEW_BARS else commit_many
-                return await commit(connection, frame, timeframe, check)
+                return await commit(connection, frame, timeframe, check, alongside)
         except pg.CheckViolation:
             # "No partition of relation found for row": one was dropped behind our back.
             self._partitions.forget()

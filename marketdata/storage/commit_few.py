@@ -59,8 +59,16 @@ class CommitResult:
         return self.accepted + self.revised
 
 
+# Called last within the transaction of a commit, with its connection and the result (its seq is 0 yet).
+Alongside = Callable[[Connection, CommitResult], Awaitable[None]]
+
+
 async def commit_few(
-    connection: Connection, frame: BarFrame, timeframe: Timeframe, check: Check | None = None
+    connection: Connection,
+    frame: BarFrame,
+    timeframe: Timeframe,
+    check: Check | None = None,
+    alongside: Alongside | None = None,
 ) -> CommitResult:
     """Store few bars, sent as array parameters.
 
@@ -70,7 +78,7 @@ async def commit_few(
     ----------
     frame : BarFrame
         Sorted by symbol and time, without duplicates; all columns.
-    check : callable, optional
+    check, alongside : callable, optional
         See `BarWriter.commit_bars`.
     """
     async with connection.pipeline():
@@ -79,6 +87,8 @@ async def commit_few(
             if check is not None:
                 await check(connection)
             result, write_id = await _classify_and_write(connection, frame, timeframe)
+            if alongside is not None:
+                await alongside(connection, result)
         seq = await committed_seq(connection, write_id) if result.changes else 0
     return replace(result, seq=seq)
 

@@ -15,7 +15,7 @@ from marketdata.domain.timeframe import Timeframe
 from marketdata.storage import commit_sql
 from marketdata.storage.bar_rows import sql_columns, to_column_frame
 from marketdata.storage.change_log import append_change, committed_seq
-from marketdata.storage.commit_few import Check, CommitResult, array_parameters, change_of
+from marketdata.storage.commit_few import Alongside, Check, CommitResult, array_parameters, change_of
 from marketdata.storage.copy_codec import COPY_HEADER, COPY_TRAILER, encode_text_rows
 from marketdata.storage.parameters import number_array, text_array, time_array
 from marketdata.storage.pools import Connection
@@ -51,7 +51,11 @@ class _Surroundings:
 
 
 async def commit_many(
-    connection: Connection, frame: BarFrame, timeframe: Timeframe, check: Check | None = None
+    connection: Connection,
+    frame: BarFrame,
+    timeframe: Timeframe,
+    check: Check | None = None,
+    alongside: Alongside | None = None,
 ) -> CommitResult:
     """Store many bars.
 
@@ -59,7 +63,7 @@ async def commit_many(
     ----------
     frame : BarFrame
         Sorted by symbol and time, without duplicates; all columns.
-    check : callable, optional
+    check, alongside : callable, optional
         See `BarWriter.commit_bars`.
 
     Raises
@@ -83,6 +87,8 @@ async def commit_many(
             result = CommitResult(accepted=len(frame))
             written = replace(frame, revision=np.zeros(len(frame), np.int32))
         if result.changes == 0:
+            if alongside is not None:
+                await alongside(connection, result)
             return result
         await _copy_in(connection, written, timeframe, around.write_id)
         change = change_of(written, timeframe, result.accepted, result.revised)
@@ -92,6 +98,8 @@ async def commit_many(
             )
             await mark_written(connection, written, timeframe)
             await append_change(connection, around.write_id, change)
+            if alongside is not None:
+                await alongside(connection, result)
     return replace(result, seq=await committed_seq(connection, around.write_id))
 
 

@@ -12,7 +12,7 @@ from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import FieldViolation, InvalidRequestError, WriteConflictError
 from marketdata.storage.calendars import in_regular_hours, load_calendars
-from marketdata.storage.commit import BarWriter, CommitResult
+from marketdata.storage.commit import Alongside, BarWriter, CommitResult
 from marketdata.storage.feeds import read_catalog
 from marketdata.storage.pools import Connection, Pools
 from marketdata.storage.symbols import resolve
@@ -49,13 +49,17 @@ class BarIntake:
         self._pools = pools
         self._writer = writer
 
-    async def store(self, frame: BarFrame, timeframe: Timeframe) -> IntakeResult:
+    async def store(
+        self, frame: BarFrame, timeframe: Timeframe, alongside: Alongside | None = None
+    ) -> IntakeResult:
         """Commit the bars of known symbols in one transaction.
 
         Parameters
         ----------
         frame : BarFrame
             All columns, every rule kept; `feed` is a key into `feeds`, whose values name feeds.
+        alongside : callable, optional
+            See `BarWriter.commit_bars`; called once in any case.
 
         Raises
         ------
@@ -64,13 +68,17 @@ class BarIntake:
         DatabaseUnavailableError, QueryTimeoutError, StorageFullError, WriteConflictError
             See `BarWriter.commit_bars`.
         """
+        if len(frame) == 0:
+            return IntakeResult(await self._writer.commit_bars(frame, timeframe, None, alongside), {})
         async with self._pools.query() as connection, connection.pipeline():
             known = await resolve(connection, frame.symbols, timeframe)
             catalog = await read_catalog(connection)
         _refuse_one_identity_twice(known)
         frame, rejected = _under_tickers(_with_feed_ids(frame, catalog), known, timeframe)
         if len(frame) == 0:
-            return IntakeResult(CommitResult(), rejected)
+            return IntakeResult(
+                await self._writer.commit_bars(frame, timeframe, None, alongside), rejected
+            )
         frame = frame.with_used_symbols()
         if timeframe is not Timeframe.DAY_1:
             frame = await _with_session_flags(frame, known)
@@ -81,7 +89,8 @@ class BarIntake:
                     "a symbol was renamed or deleted meanwhile; nothing was stored, send the call again"
                 )
 
-        return IntakeResult(await self._writer.commit_bars(frame, timeframe, check), rejected)
+        result = await self._writer.commit_bars(frame, timeframe, check, alongside)
+        return IntakeResult(result, rejected)
 
 
 def _under_tickers(

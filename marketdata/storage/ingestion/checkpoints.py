@@ -1,0 +1,114 @@
+"""How far a run is: noted in the transaction that stores its bars, or not at all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from marketdata.domain.time_range import from_unix_us
+from marketdata.storage.commit import CommitResult
+from marketdata.storage.ingestion.claims import Claim, LeaseLostError
+from marketdata.storage.pools import Connection
+
+# The claim's row is locked to COMMIT: nobody takes the run over between this check and what it guards.
+# By the primary keys of all three tables.
+_NOTE: Final = """
+    WITH claim AS (
+        UPDATE ingestion_run
+           SET fetched = fetched + %(fetched)s, accepted = accepted + %(accepted)s,
+               revised = revised + %(revised)s, unchanged = unchanged + %(unchanged)s,
+               outranked = outranked + %(outranked)s, quarantined = quarantined + %(quarantined)s,
+               flagged = flagged + %(flagged)s
+         WHERE run_id = %(run_id)s AND epoch = %(epoch)s AND state = 'running'
+        RETURNING run_id, provider
+    ), progress AS (
+        UPDATE ingestion_task AS task
+           SET done_until = given.done_until, fetched = task.fetched + given.fetched,
+               state = CASE WHEN given.done_until >= task.range_end THEN 'done' ELSE 'open' END
+          FROM claim, unnest(%(tasks)s::integer[], %(done_until)s::timestamptz[], %(bars)s::bigint[])
+                      AS given (task, done_until, fetched)
+         WHERE task.run_id = claim.run_id AND task.task = given.task
+        RETURNING claim.provider, task.symbol_id, task.timeframe,
+                  tstzmultirange(tstzrange(task.range_start, task.done_until)) AS ranges
+    ), fetched AS (
+        INSERT INTO ingestion_fetched AS known (provider, symbol_id, timeframe, ranges)
+        SELECT provider, symbol_id, timeframe, range_agg(ranges) FROM progress
+         GROUP BY provider, symbol_id, timeframe
+         ORDER BY symbol_id, timeframe
+        ON CONFLICT (provider, symbol_id, timeframe)
+        DO UPDATE SET ranges = known.ranges + excluded.ranges
+    )
+    SELECT count(*) FROM claim
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a task is with what is being committed.
+
+    Attributes
+    ----------
+    task : int
+        Which one.
+    done_until_us : int
+        Everything before it is committed then, Unix microseconds.
+    fetched : int
+        Bars that were fetched since the last checkpoint and are accounted for.
+    """
+
+    task: int
+    done_until_us: int
+    fetched: int
+
+
+@dataclass(frozen=True, slots=True)
+class SideCounts:
+    """Bars of a commit that are not in its `CommitResult`, or are there as well.
+
+    Attributes
+    ----------
+    quarantined : int
+        Left out and kept aside.
+    flagged : int
+        Stored and listed.
+    """
+
+    quarantined: int = 0
+    flagged: int = 0
+
+
+async def note_checkpoints(
+    connection: Connection,
+    claim: Claim,
+    checkpoints: Sequence[Checkpoint],
+    result: CommitResult,
+    aside: SideCounts,
+) -> None:
+    """Note within the transaction that stores the bars how far the run is with them.
+
+    Parameters
+    ----------
+    checkpoints : sequence of Checkpoint
+        At most one a task.
+
+    Raises
+    ------
+    LeaseLostError
+        Another process has the run; nothing may be committed.
+    """
+    parameters = {
+        "run_id": claim.run_id,
+        "epoch": claim.epoch,
+        "tasks": [each.task for each in checkpoints],
+        "done_until": [from_unix_us(each.done_until_us) for each in checkpoints],
+        "bars": [each.fetched for each in checkpoints],
+        "fetched": sum(each.fetched for each in checkpoints),
+        "accepted": result.accepted,
+        "revised": result.revised,
+        "unchanged": result.unchanged,
+        "outranked": result.outranked,
+        "quarantined": aside.quarantined,
+        "flagged": aside.flagged,
+    }
+    row = await (await connection.execute(_NOTE, parameters)).fetchone()
+    if row is None or row[0] != 1:
+        raise LeaseLostError
