@@ -1,4 +1,4 @@
-"""What a run fetches: from what was asked for, what was fetched before, and what a provider has. Pure."""
+"""What a run fetches, from what was asked for, what was fetched before, and what a provider has."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta

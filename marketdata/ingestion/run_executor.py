@@ -1,0 +1,208 @@
+"""Executes runs: claims what nobody works on, keeps the claim, and notes how each ends."""
+
+import asyncio
+import contextlib
+import logging
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from marketdata.domain.ingestion_run import ProviderWait, RunState
+from marketdata.domain.symbol import Symbol
+from marketdata.errors import MarketDataError, ServiceError
+from marketdata.ingestion.pipeline import Pipeline, PipelineEnd
+from marketdata.providers.protocol import Provider
+from marketdata.storage.ingestion.claims import Claim, LeaseLostError, RunClaims
+from marketdata.storage.ingestion.runs import RunStore
+
+log = logging.getLogger(__name__)
+
+# More would share the same database and the same providers' limits.
+_MOST_RUNS_AT_ONCE: Final = 4
+# How long a database that failed is left alone.
+_PAUSE_SECONDS: Final = 1.0
+
+ProviderOf = Callable[[str], Provider]
+WaitsOf = Callable[[str], Sequence[ProviderWait]]
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorTimes:
+    """When an executor looks and says that it lives.
+
+    Attributes
+    ----------
+    poll_seconds : float
+        How often it looks for runs that nobody told it of.
+    renew_seconds : float
+        How often it keeps its claims; well below the lease.
+    """
+
+    poll_seconds: float
+    renew_seconds: float
+
+
+class RunExecutor:
+    """Executes runs in this process.
+
+    Parameters
+    ----------
+    claims : RunClaims
+        Claims them.
+    runs : RunStore
+        Where their symbols are looked up.
+    pipeline : Pipeline
+        Does the work.
+    provider_of : callable
+        Finds a provider by its name; raises `ServiceError` where it is not ready here.
+    waits_of : callable
+        Tells what a provider waits for at present.
+    times : ExecutorTimes
+        How often to look.
+    """
+
+    def __init__(
+        self,
+        claims: RunClaims,
+        runs: RunStore,
+        pipeline: Pipeline,
+        provider_of: ProviderOf,
+        waits_of: WaitsOf,
+        times: ExecutorTimes,
+    ) -> None:
+        self._claims = claims
+        self._runs = runs
+        self._pipeline = pipeline
+        self._provider_of = provider_of
+        self._waits_of = waits_of
+        self._times = times
+        self._woken = asyncio.Event()
+        self._executing: set[asyncio.Task[None]] = set()
+
+    def wake(self) -> None:
+        """Look now: a run was started, or asked to end."""
+        self._woken.set()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Execute runs as a context; at its end those under way are left to whoever claims them next."""
+        looking = asyncio.create_task(self._look(), name="ingestion-executor")
+        try:
+            yield
+        finally:
+            tasks = (looking, *self._executing)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _look(self) -> None:
+        while True:
+            self._woken.clear()
+            claim = None
+            if len(self._executing) < _MOST_RUNS_AT_ONCE:
+                try:
+                    claim = await self._claims.claim()
+                except ServiceError:
+                    log.warning("ingestion_claim_failed", exc_info=True)
+            if claim is None:
+                await self._wait(self._times.poll_seconds)
+                continue
+            task = asyncio.create_task(self._execute(claim), name=f"ingestion-run-{claim.run_id}")
+            self._executing.add(task)
+            task.add_done_callback(self._executing.discard)
+            task.add_done_callback(lambda _: self.wake())
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+
+    async def _execute(self, claim: Claim) -> None:
+        log.info(
+            "ingestion_run_claimed",
+            extra={"run": claim.run_id, "epoch": claim.epoch, "provider": claim.provider},
+        )
+        try:
+            await self._execute_claimed(claim)
+        except LeaseLostError:
+            log.warning("ingestion_run_lost", extra={"run": claim.run_id, "epoch": claim.epoch})
+        except ServiceError as error:
+            # The run can go on where it ended, once what is in its way is mended.
+            log.warning(
+                "ingestion_run_paused",
+                extra={"run": claim.run_id, "error": error.message},
+                exc_info=True,
+            )
+            await asyncio.sleep(_PAUSE_SECONDS)
+            await self._release(claim)
+        except asyncio.CancelledError:
+            await self._release(claim)
+            raise
+        except Exception:
+            error_id = uuid.uuid4().hex[:12]
+            log.exception("ingestion_run_defect", extra={"run": claim.run_id, "error_id": error_id})
+            text = f"a defect of the service ended it; the service's log has details under {error_id}"
+            await self._finish(claim, RunState.FAILED, text)
+
+    async def _execute_claimed(self, claim: Claim) -> None:
+        try:
+            provider = self._provider_of(claim.provider)
+        except ServiceError as error:
+            await self._finish(claim, RunState.FAILED, error.message)
+            return
+        work = asyncio.create_task(self._work(claim, provider), name=f"pipeline-{claim.run_id}")
+        try:
+            is_cancelled = await self._attend(claim, work)
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+        if is_cancelled:
+            await self._finish(claim, RunState.CANCELLED, "")
+            return
+        end = work.result()
+        await self._finish(claim, *_verdict(end))
+
+    async def _work(self, claim: Claim, provider: Provider) -> PipelineEnd:
+        tasks = await self._claims.open_tasks(claim)
+        symbols = await self._symbols(sorted({task.symbol for task in tasks}))
+        return await self._pipeline.run(claim, provider, tasks, symbols)
+
+    async def _symbols(self, tickers: Sequence[str]) -> dict[int, Symbol]:
+        found = await self._runs.identities(tickers)
+        return {symbol.symbol_id: symbol for symbol in found.values()}
+
+    async def _attend(self, claim: Claim, work: "asyncio.Task[PipelineEnd]") -> bool:
+        """Keep the claim until the work is done; tell whether somebody asked it to end before."""
+        while not work.done():
+            try:
+                if await self._claims.renew(claim, self._waits_of(claim.provider)):
+                    return True
+            except ServiceError:
+                # A commit would fail as well, and is what ends the run; one lost renewal is no harm.
+                log.warning("ingestion_renewal_failed", extra={"run": claim.run_id}, exc_info=True)
+            await asyncio.wait([work], timeout=self._times.renew_seconds)
+        return False
+
+    async def _finish(self, claim: Claim, state: RunState, error: str) -> None:
+        log.info("ingestion_run_over", extra={"run": claim.run_id, "state": state.value})
+        await self._claims.finish(claim, state, error)
+
+    async def _release(self, claim: Claim) -> None:
+        # Without it the lease runs out by itself, only later.
+        with contextlib.suppress(MarketDataError):
+            await self._claims.release(claim)
+
+
+def _verdict(end: PipelineEnd) -> tuple[RunState, str]:
+    if end.stopped_by is not None:
+        return RunState.FAILED, (
+            f"stopped: {end.stopped_by.message} What was fetched is stored; start the same again "
+            "later, and it goes on from there."
+        )
+    if end.failed:
+        return RunState.FAILED, (
+            f"{end.failed} tasks failed; what was fetched is stored, and a backfill of the same range "
+            "fetches the rest"
+        )
+    return RunState.SUCCEEDED, ""
