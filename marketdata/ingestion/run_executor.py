@@ -86,7 +86,7 @@ class RunExecutor:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Execute runs as a context; at its end those under way are left to whoever claims them next."""
+        """Execute runs as a context; at its end those under way are left to who claims them next."""
         looking = asyncio.create_task(self._look(), name="ingestion-executor")
         try:
             yield
@@ -129,11 +129,7 @@ class RunExecutor:
             log.warning("ingestion_run_lost", extra={"run": claim.run_id, "epoch": claim.epoch})
         except ServiceError as error:
             # The run can go on where it ended, once what is in its way is mended.
-            log.warning(
-                "ingestion_run_paused",
-                extra={"run": claim.run_id, "error": error.message},
-                exc_info=True,
-            )
+            log.warning("ingestion_run_paused", extra={"run": claim.run_id, "error": error.message})
             await asyncio.sleep(_PAUSE_SECONDS)
             await self._release(claim)
         except asyncio.CancelledError:

@@ -4,7 +4,7 @@ docs/providers.md numbers what an adapter must do; tests/contract/test_provider_
 each adapter to it.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Protocol
@@ -137,7 +137,7 @@ class Provider(Protocol):
         """What it allows."""
         ...
 
-    def fetch_bars(self, request: BarsRequest) -> AsyncIterator[BarsPage]:
+    def fetch_bars(self, request: BarsRequest) -> AsyncGenerator[BarsPage, None]:
         """Fetch bars, page by page; pages hold at most 50,000 bars."""
         ...
 

@@ -23,7 +23,7 @@ _NOTE: Final = """
     ), progress AS (
         UPDATE ingestion_task AS task
            SET done_until = given.done_until, fetched = task.fetched + given.fetched,
-               state = CASE WHEN given.done_until >= task.range_end THEN 'done' ELSE 'open' END
+               state = CASE WHEN given.done_until >= task.range_end THEN 'done' ELSE task.state END
           FROM claim, unnest(%(tasks)s::integer[], %(done_until)s::timestamptz[], %(bars)s::bigint[])
                       AS given (task, done_until, fetched)
          WHERE task.run_id = claim.run_id AND task.task = given.task
