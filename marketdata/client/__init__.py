@@ -21,6 +21,7 @@ from marketdata.client.answers import (
 from marketdata.client.bar_stream import BarStream
 from marketdata.client.bars import Bars
 from marketdata.client.channels import DEFAULT_ADDRESS
+from marketdata.client.ingestion_answers import RunStatus, RunTrouble
 from marketdata.client.retry import RetryPolicy
 from marketdata.client.service import DEFAULT_TIMEOUT_SECONDS, MarketDataClient
 from marketdata.client.symbol_calls import SymbolField
@@ -32,6 +33,8 @@ from marketdata.domain.bars import BarColumn, BarFlag, BarFrame
 from marketdata.domain.calendar import SessionHours
 from marketdata.domain.corporate_action import CorporateAction, CorporateActionKind
 from marketdata.domain.coverage import GapReason, SessionCounts
+from marketdata.domain.ingestion_run import IngestionMode, ProviderWait, RunCounts, RunState
+from marketdata.domain.provider import ProviderDescription
 from marketdata.domain.symbol import AssetClass, NewSymbol, Symbol, SymbolStatus
 from marketdata.domain.symbol_query import (
     MatchKind,
@@ -65,12 +68,19 @@ __all__ = [
     "Coverage",
     "CoverageGap",
     "GapReason",
+    "IngestionMode",
     "LatestBar",
     "MarketDataClient",
     "MatchKind",
     "NewSymbol",
+    "ProviderDescription",
+    "ProviderWait",
     "RejectedBars",
     "RetryPolicy",
+    "RunCounts",
+    "RunState",
+    "RunStatus",
+    "RunTrouble",
     "SessionCounts",
     "SessionHours",
     "Symbol",

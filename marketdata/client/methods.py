@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from bifrost.marketdata.v1 import bars_service_pb2 as bars
+from bifrost.marketdata.v1 import ingestion_service_pb2 as ingestion
 from bifrost.marketdata.v1 import symbol_service_pb2 as symbols
 from google.protobuf.message import Message
 
@@ -13,6 +14,7 @@ Response_co = TypeVar("Response_co", covariant=True)
 
 _SYMBOLS: Final = "/bifrost.marketdata.v1.SymbolService/"
 _BARS: Final = "/bifrost.marketdata.v1.BarsService/"
+_INGESTION: Final = "/bifrost.marketdata.v1.IngestionService/"
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,31 @@ UPLOAD_BARS: Final = Method[bytes, bars.UploadBarsResponse](
     f"{_BARS}UploadBars", bars.UploadBarsResponse.FromString
 )
 
+LIST_PROVIDERS: Final = Method[ingestion.ListProvidersRequest, ingestion.ListProvidersResponse](
+    f"{_INGESTION}ListProviders", ingestion.ListProvidersResponse.FromString, is_repeatable=True
+)
+# The client gives every request an id, under which a second one finds the run of the first.
+START_INGESTION: Final = Method[ingestion.StartIngestionRequest, ingestion.StartIngestionResponse](
+    f"{_INGESTION}StartIngestion", ingestion.StartIngestionResponse.FromString, is_repeatable=True
+)
+GET_INGESTION_RUN: Final = Method[ingestion.GetIngestionRunRequest, ingestion.GetIngestionRunResponse](
+    f"{_INGESTION}GetIngestionRun", ingestion.GetIngestionRunResponse.FromString, is_repeatable=True
+)
+LIST_INGESTION_RUNS: Final = Method[
+    ingestion.ListIngestionRunsRequest, ingestion.ListIngestionRunsResponse
+](f"{_INGESTION}ListIngestionRuns", ingestion.ListIngestionRunsResponse.FromString, is_repeatable=True)
+# Whoever watches asks again himself: each answer is whole.
+WATCH_INGESTION_RUN: Final = Method[
+    ingestion.WatchIngestionRunRequest, ingestion.WatchIngestionRunResponse
+](f"{_INGESTION}WatchIngestionRun", ingestion.WatchIngestionRunResponse.FromString)
+CANCEL_INGESTION_RUN: Final = Method[
+    ingestion.CancelIngestionRunRequest, ingestion.CancelIngestionRunResponse
+](
+    f"{_INGESTION}CancelIngestionRun",
+    ingestion.CancelIngestionRunResponse.FromString,
+    is_repeatable=True,
+)
+
 METHODS: Final = (
     GET_SYMBOL,
     LIST_SYMBOLS,
@@ -133,4 +160,10 @@ METHODS: Final = (
     GET_BAR_COVERAGE,
     LIST_BAR_REVISIONS,
     GET_BAR_STATISTICS,
+    LIST_PROVIDERS,
+    START_INGESTION,
+    GET_INGESTION_RUN,
+    LIST_INGESTION_RUNS,
+    WATCH_INGESTION_RUN,
+    CANCEL_INGESTION_RUN,
 )

@@ -166,6 +166,13 @@ class SyncMarketDataClient:
     list_bar_revisions = _iterating(MarketDataClient.list_bar_revisions)
     get_bar_statistics = _blocking(MarketDataClient.get_bar_statistics)
 
+    list_providers = _blocking(MarketDataClient.list_providers)
+    start_ingestion = _blocking(MarketDataClient.start_ingestion)
+    get_ingestion_run = _blocking(MarketDataClient.get_ingestion_run)
+    list_ingestion_runs = _iterating(MarketDataClient.list_ingestion_runs)
+    watch_ingestion_run = _iterating(MarketDataClient.watch_ingestion_run)
+    cancel_ingestion_run = _blocking(MarketDataClient.cancel_ingestion_run)
+
 
 def _make_channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
     if credentials is None:

@@ -13,6 +13,9 @@ from marketdata.rpc.behaviour import Behaviour, CallInterceptor, Context, Method
 
 # Health must answer while everything else is refused.
 _ALWAYS_ADMITTED: Final = "/grpc.health.v1."
+# Streams that hold neither a database connection nor a thread, and may go on for hours: counted among
+# the short calls, and not waited for when the server stops.
+_WATCHES: Final = frozenset({"/bifrost.marketdata.v1.IngestionService/WatchIngestionRun"})
 _RETRY_AFTER_SECONDS: Final = 1.0
 
 
@@ -52,17 +55,20 @@ class AdmissionInterceptor(CallInterceptor):
         """Count the calls while they run."""
         if method.name.startswith(_ALWAYS_ADMITTED):
             return self._watched(inner)
+        is_watch = method.name in _WATCHES
+        is_stream = method.is_stream and not is_watch
+        tasks = self._watch_tasks if is_watch else self._admitted_tasks
 
         async def admitted(request: Any, context: Context) -> Any:
-            self._check(is_stream=method.is_stream)
+            self._check(is_stream=is_stream)
             task = _current_task()
-            self._running[method.is_stream] += 1
-            self._admitted_tasks.add(task)
+            self._running[is_stream] += 1
+            tasks.add(task)
             try:
                 return await inner(request, context)
             finally:
-                self._admitted_tasks.discard(task)
-                self._running[method.is_stream] -= 1
+                tasks.discard(task)
+                self._running[is_stream] -= 1
 
         return admitted
 
@@ -74,7 +80,7 @@ class AdmissionInterceptor(CallInterceptor):
         self._is_draining = True
         if self._admitted_tasks:
             await asyncio.wait(self._admitted_tasks, timeout=seconds)
-        # A health watch never ends by itself: it was not waited for.
+        # Watches do not end by themselves, and were not waited for.
         for task in self._admitted_tasks | self._watch_tasks:
             task.cancel()
 

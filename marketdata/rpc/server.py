@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import grpc
-from bifrost.marketdata.v1 import bars_service_pb2, symbol_service_pb2
+from bifrost.marketdata.v1 import bars_service_pb2, ingestion_service_pb2, symbol_service_pb2
 from bifrost.marketdata.v1.bars_service_pb2_grpc import (
     BarsServiceServicer,
     add_BarsServiceServicer_to_server,
+)
+from bifrost.marketdata.v1.ingestion_service_pb2_grpc import (
+    IngestionServiceServicer,
+    add_IngestionServiceServicer_to_server,
 )
 from bifrost.marketdata.v1.symbol_service_pb2_grpc import (
     SymbolServiceServicer,
@@ -27,6 +31,7 @@ from marketdata.rpc.error_mapping import ErrorInterceptor
 SERVICE_NAMES: Final = (
     symbol_service_pb2.DESCRIPTOR.services_by_name["SymbolService"].full_name,
     bars_service_pb2.DESCRIPTOR.services_by_name["BarsService"].full_name,
+    ingestion_service_pb2.DESCRIPTOR.services_by_name["IngestionService"].full_name,
 )
 
 _OPTIONS: Final[Sequence[tuple[str, Any]]] = (
@@ -48,6 +53,7 @@ class Services:
 
     symbols: SymbolServiceServicer
     bars: BarsServiceServicer
+    ingestion: IngestionServiceServicer
     health: Any
 
 
@@ -75,6 +81,7 @@ def build_server(
     )
     add_SymbolServiceServicer_to_server(services.symbols, server)
     add_BarsServiceServicer_to_server(services.bars, server)
+    add_IngestionServiceServicer_to_server(services.ingestion, server)
     health_pb2_grpc.add_HealthServicer_to_server(services.health, server)
     if with_reflection:
         health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name

@@ -94,7 +94,7 @@ def parse_stream_bars(request: bars_service_pb2.StreamBarsRequest, now_us: int) 
         With every violation.
     """
     violations = Violations()
-    _check_symbols(request.symbols, violations)
+    check_symbols(request.symbols, violations)
     if request.limit < 0:
         violations.add("limit", "NEGATIVE", "is negative; leave it out for all bars")
     timeframe = parse_timeframe("timeframe", request.timeframe, violations, stored=False)
@@ -188,7 +188,8 @@ def check_symbol_count(symbols: Sequence[str], violations: Violations) -> bool:
     return 0 < len(symbols) <= MOST_SYMBOLS
 
 
-def _check_symbols(symbols: Sequence[str], violations: Violations) -> None:
+def check_symbols(symbols: Sequence[str], violations: Violations) -> None:
+    """Note what is wrong with a list of symbols: its length, each text, repeats."""
     if not check_symbol_count(symbols, violations):
         return
     seen: dict[str, int] = {}

@@ -7,7 +7,7 @@ from typing import Any, Final, get_type_hints
 
 import grpc
 import pytest
-from bifrost.marketdata.v1 import bars_service_pb2, symbol_service_pb2
+from bifrost.marketdata.v1 import bars_service_pb2, ingestion_service_pb2, symbol_service_pb2
 
 from marketdata import client
 from marketdata.client import MarketDataClient, SyncMarketDataClient
@@ -19,6 +19,7 @@ SERVICES: Final = [
     for module, name in (
         (symbol_service_pb2, "SymbolService"),
         (bars_service_pb2, "BarsService"),
+        (ingestion_service_pb2, "IngestionService"),
     )
 ]
 # The method of the client for each of the contract.
@@ -42,6 +43,12 @@ CALLS: Final = {
     "GetBarCoverage": "get_bar_coverage",
     "ListBarRevisions": "list_bar_revisions",
     "GetBarStatistics": "get_bar_statistics",
+    "ListProviders": "list_providers",
+    "StartIngestion": "start_ingestion",
+    "GetIngestionRun": "get_ingestion_run",
+    "ListIngestionRuns": "list_ingestion_runs",
+    "WatchIngestionRun": "watch_ingestion_run",
+    "CancelIngestionRun": "cancel_ingestion_run",
 }
 # Sent twice, they would report a failure of what was done, or hide what the first one did.
 NOT_RETRIED: Final = {"CreateSymbol", "UpdateSymbol", "DeleteSymbol", "DeleteBars"}
@@ -103,7 +110,7 @@ def test_service_config_given_methods_retries_the_repeatable_ones() -> None:
     config = json.loads(service_config())
     (retried,) = config["methodConfig"]
     names = {entry["method"] for entry in retried["name"]}
-    assert names == set(CALLS) - NOT_RETRIED - {"StreamBars", "UploadBars"}
+    assert names == set(CALLS) - NOT_RETRIED - {"StreamBars", "UploadBars", "WatchIngestionRun"}
     assert retried["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
     assert retried["retryPolicy"]["maxAttempts"] <= 5
     assert config["retryThrottling"]["maxTokens"] > 0
@@ -129,7 +136,9 @@ def test_public_names_given_package_are_these() -> None:
             "BarFrame", "BarOrder", "BarPage", "BarStream", "BarVersion", "Bars",
             "BarsCreated", "BarsDeleted",
             "CorporateAction", "CorporateActionKind", "Coverage", "CoverageGap", "GapReason",
-            "LatestBar", "MarketDataClient", "MatchKind", "NewSymbol", "RejectedBars", "RetryPolicy",
+            "IngestionMode", "LatestBar", "MarketDataClient", "MatchKind", "NewSymbol",
+            "ProviderDescription", "ProviderWait", "RejectedBars", "RetryPolicy", "RunCounts", "RunState",
+            "RunStatus", "RunTrouble",
             "SessionCounts", "SessionHours", "Symbol", "SymbolField", "SymbolMatch", "SymbolOrder",
             "SymbolStatus", "SymbolValidity", "SymbolVerdict", "SyncBarStream", "SyncMarketDataClient",
             "Timeframe", "TimeframeStatistics", "UnadjustedAction", "UploadResult",

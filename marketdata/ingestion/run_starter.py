@@ -1,0 +1,96 @@
+"""Starts runs: what was asked for is checked against what is known, planned, and queued."""
+
+from collections.abc import Callable, Mapping
+
+from marketdata.clock import Clock
+from marketdata.domain.ingestion_run import IngestionRun, RunRequest
+from marketdata.domain.symbol import Symbol
+from marketdata.errors import FieldViolation, InvalidRequestError
+from marketdata.ingestion.planner import plan_tasks
+from marketdata.providers.protocol import Capabilities, Provider
+from marketdata.storage.ingestion.runs import RunStore
+
+# A status has room for some dozens; the rest is counted by its error.
+_MOST_UNKNOWN = 50
+
+
+class RunStarter:
+    """Starts runs.
+
+    Parameters
+    ----------
+    runs : RunStore
+        Where they are queued.
+    provider_of : callable
+        Finds a provider by its name; raises `InvalidRequestError` for one that does not exist, and
+        `ProviderNotReadyError` for one that lacks a setting.
+    clock : Clock
+        What is now.
+    on_started : callable
+        Told of every call, so that the run is begun at once.
+    """
+
+    def __init__(
+        self,
+        runs: RunStore,
+        provider_of: Callable[[str], Provider],
+        clock: Clock,
+        on_started: Callable[[], None],
+    ) -> None:
+        self._runs = runs
+        self._provider_of = provider_of
+        self._clock = clock
+        self._on_started = on_started
+
+    async def start(self, request: RunRequest) -> IngestionRun:
+        """Queue a run; the same request again answers the same run.
+
+        Raises
+        ------
+        InvalidRequestError
+            With every violation: an unknown provider, unknown symbols, timeframes that the provider
+            does not have.
+        ProviderNotReadyError, RequestIdReusedError
+            See their classes.
+        """
+        known = await self._runs.find(request)
+        if known is not None:
+            return known
+        capabilities = self._provider_of(request.provider).capabilities
+        identities = await self._runs.identities(request.symbols)
+        _refuse_unserved(request, capabilities, identities)
+        # Two tickers of one identity are one series.
+        distinct = {symbol.symbol_id: symbol for symbol in map(identities.__getitem__, request.symbols)}
+        fetched = await self._runs.fetched(request.provider, list(distinct), request.timeframes)
+        tasks = plan_tasks(
+            request, list(distinct.values()), fetched, capabilities.history, self._clock.now_us()
+        )
+        run = await self._runs.start(request, tasks)
+        self._on_started()
+        return run
+
+
+def _refuse_unserved(
+    request: RunRequest, capabilities: Capabilities, identities: Mapping[str, Symbol]
+) -> None:
+    labels = ", ".join(timeframe.value for timeframe in capabilities.feeds)
+    violations = [
+        FieldViolation(
+            f"timeframes[{position}]",
+            "NOT_OF_PROVIDER",
+            f"{capabilities.name} has no {timeframe.value} bars; it has {labels}",
+        )
+        for position, timeframe in enumerate(request.timeframes)
+        if timeframe not in capabilities.feeds
+    ]
+    unknown = [
+        FieldViolation(
+            f"symbols[{position}]",
+            "SYMBOL_NOT_FOUND",
+            f"{symbol} is not known; CreateSymbol adds it, or leave it out",
+        )
+        for position, symbol in enumerate(request.symbols)
+        if symbol not in identities
+    ]
+    if violations or unknown:
+        raise InvalidRequestError(violations=violations + unknown[:_MOST_UNKNOWN])
