@@ -1,0 +1,8 @@
+"""The adapters that are held to the conformance suite: one line each."""
+
+from typing import Final
+
+from tests.support.providers.adapters import AdapterUnderTest
+from tests.support.providers.example.side import EXAMPLE
+
+ADAPTERS: Final[tuple[AdapterUnderTest, ...]] = (EXAMPLE,)
