@@ -54,9 +54,17 @@ def partition_starts(timeframe: Timeframe, time_us: npt.NDArray[np.int64]) -> li
     list of int
         Unix microseconds, ascending, without repeats.
     """
-    width = _TABLES[timeframe][1] * MICROSECONDS_PER_DAY
-    partition = time_us // width
+    partition = partition_numbers(timeframe, time_us)
     # Bars come by time: most stand in the partition of the bar before them, and need no sort.
     begins = np.flatnonzero(np.diff(partition, prepend=partition[:1] - 1))
-    starts: list[int] = (np.unique(partition[begins]) * width).tolist()
+    starts: list[int] = (np.unique(partition[begins]) * _width_us(timeframe)).tolist()
     return starts
+
+
+def partition_numbers(timeframe: Timeframe, time_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Give bars of these times, Unix microseconds, the numbers of their partitions, int64[n]."""
+    return time_us // _width_us(timeframe)
+
+
+def _width_us(timeframe: Timeframe) -> int:
+    return _TABLES[timeframe][1] * MICROSECONDS_PER_DAY

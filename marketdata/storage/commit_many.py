@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from marketdata.domain.bar_classification import classify
 from marketdata.domain.bars import BarFrame, Int16Array, Int64Array
@@ -14,9 +15,11 @@ from marketdata.domain.time_range import from_unix_us
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage import commit_sql
 from marketdata.storage.bar_rows import sql_columns, to_column_frame
+from marketdata.storage.bar_tables import partition_numbers
 from marketdata.storage.change_log import append_change, committed_seq
 from marketdata.storage.commit_few import Alongside, Check, CommitResult, array_parameters, change_of
 from marketdata.storage.copy_codec import COPY_HEADER, COPY_TRAILER, encode_text_rows
+from marketdata.storage.copy_order import copy_order
 from marketdata.storage.parameters import number_array, text_array, time_array
 from marketdata.storage.pools import Connection
 from marketdata.storage.rollup_marks import mark_written
@@ -183,21 +186,26 @@ async def _delete(
 async def _copy_in(
     connection: Connection, written: BarFrame, timeframe: Timeframe, write_id: int
 ) -> None:
+    order = copy_order(partition_numbers(timeframe, written.time_us))
     for first in range(0, len(written), MOST_BARS_A_SAVEPOINT):
-        part = written.take(slice(first, first + MOST_BARS_A_SAVEPOINT))
+        part = order[first : first + MOST_BARS_A_SAVEPOINT]
         # The one part of most writes needs no other savepoint than the transaction.
         is_alone = len(part) == len(written)
         async with nullcontext() if is_alone else connection.transaction():
-            await _copy_part(connection, part, timeframe, write_id)
+            await _copy_part(connection, written, part, timeframe, write_id)
 
 
 async def _copy_part(
-    connection: Connection, part: BarFrame, timeframe: Timeframe, write_id: int
+    connection: Connection,
+    written: BarFrame,
+    part: npt.NDArray[np.intp],
+    timeframe: Timeframe,
+    write_id: int,
 ) -> None:
     async with connection.cursor().copy(commit_sql.copy_bars(timeframe)) as copy:
         await copy.write(COPY_HEADER)
         for first in range(0, len(part), _ENCODED_BARS):
-            rows = part.take(slice(first, first + _ENCODED_BARS))
+            rows = written.take(part[first : first + _ENCODED_BARS])
             rows = rows.with_used_symbols()  # those of one symbol have one width
             columns = {**sql_columns(rows), "write_id": np.full(len(rows), write_id)}
             await copy.write(encode_text_rows(rows.symbols, rows.row_symbol_index(), columns))

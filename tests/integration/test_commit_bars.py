@@ -13,6 +13,7 @@ from psycopg import sql
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.commit import FEW_BARS, MOST_BARS_A_COMMIT, CommitResult
+from marketdata.storage.commit_many import MOST_BARS_A_SAVEPOINT
 from tests.support.bar_oracle import BarOracle
 from tests.support.bars import MANUAL_FEED, SAMPLE_FEED, Bar, days, frame_of, key_order, series
 from tests.support.rows import TABLES, changes, fetch, latest_bars, stored_bars
@@ -41,6 +42,11 @@ BARS = st.builds(
     revision=st.just(7),  # ignored: what is stored decides
 )
 HISTORIES = st.lists(st.lists(BARS, max_size=15, unique_by=lambda bar: bar.key), min_size=1, max_size=5)
+
+_DAY_BARS: Final = 1_440
+_AS_THEY_LIE: Final = sql.SQL("SELECT tableoid, symbol, time FROM {} ORDER BY tableoid, ctid").format(
+    sql.Identifier(TABLES[Timeframe.MINUTE_1])
+)
 
 
 async def commit_all(storage: Storage, bars: Sequence[Bar], timeframe: Timeframe = DAY) -> CommitResult:
@@ -181,6 +187,22 @@ async def test_commit_bars_given_unsorted_bars_of_many_symbols_stores_each(stora
     frame = replace(frame, symbols=(*frame.symbols, "UNUSED"))
     assert (await storage.writer.commit_bars(frame, DAY)).accepted == len(bars)
     assert await stored_bars(storage, DAY) == key_order(bars)
+
+
+async def test_commit_bars_given_more_than_a_savepoint_stores_each_in_its_order(
+    storage: Storage,
+) -> None:
+    """Partitions take turns in COPY, and savepoints end anywhere; the bars of each lie in order."""
+    bars = [
+        bar
+        for symbol in ("A", "BB")
+        for bar in series(symbol, Timeframe.MINUTE_1, START_US, 18 * _DAY_BARS + 100)
+    ]
+    result = await commit_all(storage, bars, Timeframe.MINUTE_1)
+    assert (result.accepted, len(bars) > MOST_BARS_A_SAVEPOINT) == (len(bars), True)
+    assert await stored_bars(storage, Timeframe.MINUTE_1) == bars
+    rows = await fetch(storage, _AS_THEY_LIE)
+    assert rows == sorted(rows)
 
 
 async def test_commit_bars_given_missing_sizes_stores_them_as_missing(storage: Storage) -> None:
