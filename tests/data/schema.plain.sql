@@ -432,6 +432,82 @@ CREATE TABLE public.bar_log_head (
 WITH (fillfactor='10');
 
 --
+-- Name: bar_quarantine; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.bar_quarantine (
+    quarantine_id bigint NOT NULL,
+    run_id bigint,
+    provider text NOT NULL,
+    feed text NOT NULL,
+    symbol text NOT NULL COLLATE pg_catalog."C",
+    timeframe text NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    open double precision NOT NULL,
+    high double precision NOT NULL,
+    low double precision NOT NULL,
+    close double precision NOT NULL,
+    volume double precision NOT NULL,
+    vwap double precision NOT NULL,
+    trade_count bigint NOT NULL,
+    flags smallint NOT NULL,
+    rules text[] NOT NULL,
+    severity text NOT NULL,
+    detail text NOT NULL,
+    state text DEFAULT 'open'::text NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    quarantined_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    decided_at timestamp with time zone,
+    CONSTRAINT bar_quarantine_check CHECK (((decided_at IS NULL) = (state = 'open'::text))),
+    CONSTRAINT bar_quarantine_severity_check CHECK ((severity = ANY (ARRAY['invalid'::text, 'reject'::text, 'flag'::text]))),
+    CONSTRAINT bar_quarantine_state_check CHECK ((state = ANY (ARRAY['open'::text, 'released'::text, 'dropped'::text]))),
+    CONSTRAINT bar_quarantine_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '1h'::text, '1d'::text])))
+);
+
+--
+-- Name: TABLE bar_quarantine; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.bar_quarantine IS 'Bars as a provider gave them; severity flag: stored as well.';
+
+--
+-- Name: COLUMN bar_quarantine.run_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.bar_quarantine.run_id IS 'The run that found it first; NULL where none did.';
+
+--
+-- Name: COLUMN bar_quarantine.feed; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.bar_quarantine.feed IS 'Its name, provider/feed; market_feed may not have it any more.';
+
+--
+-- Name: COLUMN bar_quarantine."time"; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.bar_quarantine."time" IS 'Brought within the years that bars may have; detail has what it was.';
+
+--
+-- Name: COLUMN bar_quarantine.severity; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.bar_quarantine.severity IS 'Of the gravest of its rules.';
+
+--
+-- Name: bar_quarantine_quarantine_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.bar_quarantine ALTER COLUMN quarantine_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.bar_quarantine_quarantine_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+--
 -- Name: bar_revision; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -537,6 +613,141 @@ CREATE SEQUENCE public.bar_write_id
     NO MINVALUE
     NO MAXVALUE
     CACHE 1;
+
+--
+-- Name: ingestion_fetched; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.ingestion_fetched (
+    provider text NOT NULL,
+    symbol_id bigint NOT NULL,
+    timeframe text NOT NULL,
+    ranges tstzmultirange NOT NULL,
+    CONSTRAINT ingestion_fetched_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '1h'::text, '1d'::text])))
+);
+
+--
+-- Name: COLUMN ingestion_fetched.ranges; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ingestion_fetched.ranges IS 'The time of which the provider gave all that it has; where it had nothing, too.';
+
+--
+-- Name: ingestion_run; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.ingestion_run (
+    run_id bigint NOT NULL,
+    request_id text NOT NULL,
+    mode text NOT NULL,
+    provider text NOT NULL,
+    symbols text[] NOT NULL,
+    timeframes text[] NOT NULL,
+    range_start timestamp with time zone,
+    range_end timestamp with time zone,
+    refetches boolean NOT NULL,
+    state text DEFAULT 'queued'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    cancel_requested_at timestamp with time zone,
+    error text DEFAULT ''::text NOT NULL,
+    fetched bigint DEFAULT 0 NOT NULL,
+    accepted bigint DEFAULT 0 NOT NULL,
+    revised bigint DEFAULT 0 NOT NULL,
+    unchanged bigint DEFAULT 0 NOT NULL,
+    outranked bigint DEFAULT 0 NOT NULL,
+    quarantined bigint DEFAULT 0 NOT NULL,
+    flagged bigint DEFAULT 0 NOT NULL,
+    epoch bigint DEFAULT 0 NOT NULL,
+    owner text DEFAULT ''::text NOT NULL,
+    lease_until timestamp with time zone,
+    waits jsonb DEFAULT '[]'::jsonb NOT NULL,
+    CONSTRAINT ingestion_run_mode_check CHECK ((mode = ANY (ARRAY['batch'::text, 'backfill'::text]))),
+    CONSTRAINT ingestion_run_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text])))
+);
+
+--
+-- Name: COLUMN ingestion_run.request_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ingestion_run.request_id IS 'By which a caller can send the same request again safely.';
+
+--
+-- Name: COLUMN ingestion_run.fetched; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ingestion_run.fetched IS 'Bars that were fetched and accounted for; counts of it follow.';
+
+--
+-- Name: COLUMN ingestion_run.epoch; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ingestion_run.epoch IS 'One more with every process that takes the run over: a write of an earlier one is refused.';
+
+--
+-- Name: COLUMN ingestion_run.lease_until; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ingestion_run.lease_until IS 'Up to when its owner has it to itself, by this clock.';
+
+--
+-- Name: COLUMN ingestion_run.waits; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ingestion_run.waits IS 'What its provider waits for at present.';
+
+--
+-- Name: ingestion_run_run_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.ingestion_run ALTER COLUMN run_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.ingestion_run_run_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+--
+-- Name: ingestion_task; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.ingestion_task (
+    run_id bigint NOT NULL,
+    task integer NOT NULL,
+    symbol_id bigint NOT NULL,
+    symbol text NOT NULL COLLATE pg_catalog."C",
+    timeframe text NOT NULL,
+    range_start timestamp with time zone NOT NULL,
+    range_end timestamp with time zone NOT NULL,
+    done_until timestamp with time zone NOT NULL,
+    state text DEFAULT 'open'::text NOT NULL,
+    fetched bigint DEFAULT 0 NOT NULL,
+    error text DEFAULT ''::text NOT NULL,
+    retry_at timestamp with time zone,
+    CONSTRAINT ingestion_task_state_check CHECK ((state = ANY (ARRAY['open'::text, 'done'::text, 'failed'::text]))),
+    CONSTRAINT ingestion_task_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '1h'::text, '1d'::text])))
+);
+
+--
+-- Name: TABLE ingestion_task; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.ingestion_task IS 'A part of a run: a range of bars of one symbol.';
+
+--
+-- Name: COLUMN ingestion_task.done_until; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ingestion_task.done_until IS 'Every bar before it is committed: raised in the transaction that stores them.';
+
+--
+-- Name: COLUMN ingestion_task.error; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ingestion_task.error IS 'Why it failed; of one that is open or done, what a person should know.';
 
 --
 -- Name: market_corporate_action; Type: TABLE; Schema: public; Owner: -
@@ -858,6 +1069,20 @@ ALTER TABLE ONLY public.bar_log
     ADD CONSTRAINT bar_log_pkey PRIMARY KEY (log_id);
 
 --
+-- Name: bar_quarantine bar_quarantine_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.bar_quarantine
+    ADD CONSTRAINT bar_quarantine_pkey PRIMARY KEY (quarantine_id);
+
+--
+-- Name: bar_quarantine bar_quarantine_symbol_timeframe_time_feed_open_high_low_clo_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.bar_quarantine
+    ADD CONSTRAINT bar_quarantine_symbol_timeframe_time_feed_open_high_low_clo_key UNIQUE (symbol, timeframe, "time", feed, open, high, low, close, volume, vwap, trade_count);
+
+--
 -- Name: bar_revision bar_revision_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -898,6 +1123,34 @@ ALTER TABLE ONLY public.bar_write
 
 ALTER TABLE ONLY public.bar_write
     ADD CONSTRAINT bar_write_seq_key UNIQUE (seq);
+
+--
+-- Name: ingestion_fetched ingestion_fetched_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ingestion_fetched
+    ADD CONSTRAINT ingestion_fetched_pkey PRIMARY KEY (provider, symbol_id, timeframe);
+
+--
+-- Name: ingestion_run ingestion_run_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ingestion_run
+    ADD CONSTRAINT ingestion_run_pkey PRIMARY KEY (run_id);
+
+--
+-- Name: ingestion_run ingestion_run_request_id_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ingestion_run
+    ADD CONSTRAINT ingestion_run_request_id_key UNIQUE (request_id);
+
+--
+-- Name: ingestion_task ingestion_task_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ingestion_task
+    ADD CONSTRAINT ingestion_task_pkey PRIMARY KEY (run_id, task);
 
 --
 -- Name: market_corporate_action market_corporate_action_pkey; Type: CONSTRAINT; Schema: public; Owner: -
@@ -998,6 +1251,18 @@ ALTER TABLE ONLY public.version_horizon
     ADD CONSTRAINT version_horizon_pkey PRIMARY KEY (log_id);
 
 --
+-- Name: bar_quarantine_open; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX bar_quarantine_open ON public.bar_quarantine USING btree (quarantine_id) WHERE (state = 'open'::text);
+
+--
+-- Name: bar_quarantine_run; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX bar_quarantine_run ON public.bar_quarantine USING btree (run_id, quarantine_id) WHERE (run_id IS NOT NULL);
+
+--
 -- Name: bar_revision_superseded_by; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -1014,6 +1279,24 @@ CREATE INDEX bar_write_committed_at ON public.bar_write USING btree (committed_a
 --
 
 CREATE INDEX bar_write_overtaken ON public.bar_write USING gist (point((write_id)::double precision, (seq)::double precision)) WHERE (write_id < "greatest");
+
+--
+-- Name: ingestion_fetched_symbol_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ingestion_fetched_symbol_id ON public.ingestion_fetched USING btree (symbol_id);
+
+--
+-- Name: ingestion_run_open; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ingestion_run_open ON public.ingestion_run USING btree (run_id) WHERE (state = ANY (ARRAY['queued'::text, 'running'::text]));
+
+--
+-- Name: ingestion_task_symbol_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ingestion_task_symbol_id ON public.ingestion_task USING btree (symbol_id);
 
 --
 -- Name: market_symbol_name; Type: INDEX; Schema: public; Owner: -
@@ -1082,6 +1365,27 @@ CREATE INDEX symbol_validity_symbol_id ON public.symbol_validity USING btree (sy
 CREATE CONSTRAINT TRIGGER bar_write_seq AFTER INSERT ON public.bar_write DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.bar_write_take_seq();
 
 --
+-- Name: ingestion_fetched ingestion_fetched_symbol_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ingestion_fetched
+    ADD CONSTRAINT ingestion_fetched_symbol_id_fkey FOREIGN KEY (symbol_id) REFERENCES public.market_symbol(symbol_id) ON DELETE CASCADE;
+
+--
+-- Name: ingestion_task ingestion_task_run_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ingestion_task
+    ADD CONSTRAINT ingestion_task_run_id_fkey FOREIGN KEY (run_id) REFERENCES public.ingestion_run(run_id) ON DELETE CASCADE;
+
+--
+-- Name: ingestion_task ingestion_task_symbol_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ingestion_task
+    ADD CONSTRAINT ingestion_task_symbol_id_fkey FOREIGN KEY (symbol_id) REFERENCES public.market_symbol(symbol_id) ON DELETE CASCADE;
+
+--
 -- Name: market_corporate_action market_corporate_action_symbol_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1147,6 +1451,18 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bar_log TO market_data_service
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bar_log_head TO market_data_service_user;
 
 --
+-- Name: TABLE bar_quarantine; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bar_quarantine TO market_data_service_user;
+
+--
+-- Name: SEQUENCE bar_quarantine_quarantine_id_seq; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT USAGE ON SEQUENCE public.bar_quarantine_quarantine_id_seq TO market_data_service_user;
+
+--
 -- Name: TABLE bar_revision; Type: ACL; Schema: public; Owner: -
 --
 
@@ -1175,6 +1491,30 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bar_write TO market_data_servi
 --
 
 GRANT USAGE ON SEQUENCE public.bar_write_id TO market_data_service_user;
+
+--
+-- Name: TABLE ingestion_fetched; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.ingestion_fetched TO market_data_service_user;
+
+--
+-- Name: TABLE ingestion_run; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.ingestion_run TO market_data_service_user;
+
+--
+-- Name: SEQUENCE ingestion_run_run_id_seq; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT USAGE ON SEQUENCE public.ingestion_run_run_id_seq TO market_data_service_user;
+
+--
+-- Name: TABLE ingestion_task; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.ingestion_task TO market_data_service_user;
 
 --
 -- Name: TABLE market_corporate_action; Type: ACL; Schema: public; Owner: -

@@ -73,9 +73,11 @@ def time_findings(frame: BarFrame, timeframe: Timeframe) -> list[Finding]:
 
 def _to_finding(frame: BarFrame, broken: BrokenRule) -> Finding:
     rule = QualityRule[broken.rule]
+    column = broken.column.value
+    if rule is QualityRule.TIME_OUT_OF_BOUNDS:
+        return Finding(rule, broken.rows, "time_us {:.0f}", row_values(frame, column, broken.rows))
     if broken.column is BarColumn.TIME:
         return Finding(rule, broken.rows)
-    column = broken.column.value
     return Finding(rule, broken.rows, f"{column} {{:g}}", row_values(frame, column, broken.rows))
 
 
