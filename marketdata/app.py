@@ -6,7 +6,7 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,12 +23,18 @@ from marketdata.database import (
     settle_schema,
     wanted_mode,
 )
+from marketdata.domain.provider import ProviderDescription
+from marketdata.errors import InvalidRequestError
+from marketdata.ingestion.assembly import Ingestion, Providers, build_ingestion
 from marketdata.ingestion.sample_import import SampleImport, SampleImporter
+from marketdata.ingestion.waits import ProviderWaits
+from marketdata.providers.protocol import Provider
 from marketdata.providers.sample.source import fetch_sample_stocks
 from marketdata.rpc.admission import AdmissionInterceptor, AdmissionLimits
 from marketdata.rpc.health import HealthMonitor
 from marketdata.rpc.server import SERVICE_NAMES, Services, bind, build_server
 from marketdata.servicers.bars import BarsServicer
+from marketdata.servicers.ingestion import IngestionServicer
 from marketdata.servicers.symbols import SymbolServicer
 from marketdata.storage.actions import ActionStore
 from marketdata.storage.address import Address
@@ -197,7 +203,10 @@ async def serve(
     async with contextlib.AsyncExitStack() as stack:
         current: list[AddressOf] = []
         stores = build_stores(lambda: current[0](), settings)  # noqa: PLW0108 -- it is filled below
-        frontend = _Frontend(stores, settings)
+        waits = ProviderWaits()
+        providers = _build_providers(stores, settings, waits)
+        ingestion = _build_ingestion(stores, settings, providers, waits)
+        frontend = _Frontend(stores, settings, ingestion)
         # The port first: what is taken should be said before a database is started for nothing.
         port = bind(frontend.server, settings.host, settings.port)
         roles = await stack.enter_async_context(open_service_database(settings))
@@ -217,9 +226,37 @@ async def serve(
         gc.collect()
         gc.freeze()
         on_serving(Serving(settings.host, port, facts, not await stores.sample.is_empty()))
-        async with maintained(_maintenance(stores.pools, settings), settings.maintenance_seconds):
+        maintenance = maintained(_maintenance(stores.pools, settings), settings.maintenance_seconds)
+        async with maintenance, ingestion.executor.running():
             await stop.wait()
         await frontend.drain(settings.drain_seconds)
+
+
+def _build_providers(stores: Stores, settings: Settings, waits: ProviderWaits) -> Providers:
+    del stores, settings, waits
+    return _NoProviders()
+
+
+class _NoProviders:
+    def get(self, name: str) -> Provider:
+        raise InvalidRequestError(f"there is no provider {name}")
+
+    def describe(self) -> Sequence[ProviderDescription]:
+        return []
+
+
+def _build_ingestion(
+    stores: Stores, settings: Settings, providers: Providers, waits: ProviderWaits
+) -> Ingestion:
+    return build_ingestion(
+        stores.pools,
+        stores.intake,
+        stores.actions,
+        providers,
+        waits.of,
+        SystemClock(),
+        settings.ingestion_lease_seconds,
+    )
 
 
 def _maintenance(pools: Pools, settings: Settings) -> Maintenance:
@@ -232,7 +269,7 @@ def _maintenance(pools: Pools, settings: Settings) -> Maintenance:
 class _Frontend:
     """The gRPC server with its health monitor."""
 
-    def __init__(self, stores: Stores, settings: Settings) -> None:
+    def __init__(self, stores: Stores, settings: Settings, ingestion: Ingestion) -> None:
         self._stores = stores
         self._admission = AdmissionInterceptor(
             AdmissionLimits(streams=settings.stream_pool_size, calls=settings.max_calls)
@@ -249,6 +286,12 @@ class _Frontend:
                 stores.intake,
                 stores.deleter,
                 SystemClock(),
+            ),
+            ingestion=IngestionServicer(
+                ingestion.runs,
+                ingestion.starter,
+                ingestion.providers.describe,
+                ingestion.executor.wake,
             ),
             health=self._health.servicer,
         )

@@ -115,6 +115,11 @@ class Settings(BaseSettings):
         validation_alias="MARKETDATA_LOG_POLL_SECONDS",
         description="How often to look for changes that nobody has told of",
     )
+    ingestion_lease_seconds: Annotated[float, Field(ge=0.5, le=3_600)] = Field(
+        15.0,
+        validation_alias="MARKETDATA_INGESTION_LEASE_SECONDS",
+        description="How long after its last sign of life another process takes over a service's runs",
+    )
     log_format: Literal["text", "json"] = Field(
         "text", validation_alias="MARKETDATA_LOG_FORMAT", description="text for people, json else"
     )

@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 
 from marketdata.cli import change_log
+from marketdata.cli import ingest as ingest_commands
 from marketdata.cli import retention as retention_commands
 from marketdata.cli import storage as storage_commands
 from marketdata.cli.bars import bars
@@ -50,6 +51,7 @@ def build() -> typer.Typer:
     )
     for command in (serve, migrate, bars, coverage, revisions, stats, symbols, export, doctor):
         commands.command(help=help_of(command))(command)
+    commands.add_typer(_ingest(), name="ingest")
     commands.add_typer(_imports(), name="import")
     commands.add_typer(_storage(), name="storage")
     commands.add_typer(_retention(), name="retention")
@@ -62,6 +64,20 @@ def _imports() -> typer.Typer:
     for name, command in (("csv", import_csv), ("parquet", import_parquet), ("sample", sample)):
         imports.command(name, help=help_of(command))(command)
     return imports
+
+
+def _ingest() -> typer.Typer:
+    group = typer.Typer(help=help_of(ingest), callback=ingest, no_args_is_help=True)
+    for command in (
+        ingest_commands.run,
+        ingest_commands.backfill,
+        ingest_commands.watch,
+        ingest_commands.runs,
+        ingest_commands.cancel,
+        ingest_commands.providers,
+    ):
+        group.command(command.__name__, help=help_of(command))(command)
+    return group
 
 
 def _storage() -> typer.Typer:
@@ -84,6 +100,17 @@ def _log() -> typer.Typer:
     group.command("tail", help=help_of(change_log.tail))(change_log.tail)
     group.command("new-generation", help=help_of(change_log.new_generation))(change_log.new_generation)
     return group
+
+
+def ingest() -> None:
+    """Bring bars in from providers, checked and complete, through a running service.
+
+    A run goes on whatever becomes of the command or the service; what it has fetched stays.
+
+    Example: marketdata ingest providers
+
+    Example: marketdata ingest run AAPL --provider yahoo -t 1d
+    """
 
 
 def storage() -> None:

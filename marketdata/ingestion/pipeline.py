@@ -14,6 +14,7 @@ from marketdata.errors import (
     ProviderKeyError,
     ProviderLimitError,
     ProviderUnavailableError,
+    SymbolNotFoundError,
 )
 from marketdata.ingestion.checked_page import MakeChecker
 from marketdata.ingestion.committer import PageCommitter
@@ -141,6 +142,8 @@ class _Fetchers:
                 self._failed_in_a_row = 0
             except ProviderError as error:
                 await self._note_failure(task, error)
+            except SymbolNotFoundError:
+                continue  # deleted meanwhile, and its tasks with it
             if self.stopped_by is not None:
                 return
 

@@ -104,6 +104,19 @@ class ActionStore:
             cursor = await connection.execute(_LIST, parameters)
             return [_to_action(*row) for row in await cursor.fetchall()]
 
+    async def list_all(self, symbol: str) -> list[CorporateAction]:
+        """List all actions of one symbol by ex-date; a symbol has a few hundred.
+
+        Raises
+        ------
+        SymbolNotFoundError
+            The ticker names nothing.
+        """
+        async with self._pools.query() as connection:
+            identity = await read_symbol(connection, symbol)
+            found = await read_actions(connection, [identity.symbol_id])
+        return found.get(identity.symbol_id, [])
+
     async def add(self, symbol: str, actions: Sequence[CorporateAction]) -> ActionResult:
         """Store actions of one symbol in one transaction; known ones stay as they are.
 

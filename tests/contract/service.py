@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 from bifrost.marketdata.v1.bars_service_pb2_grpc import BarsServiceStub
+from bifrost.marketdata.v1.ingestion_service_pb2_grpc import IngestionServiceStub
 from bifrost.marketdata.v1.symbol_service_pb2_grpc import SymbolServiceStub
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from marketdata import app
 from marketdata.config import Settings
+from marketdata.ingestion.assembly import Providers
+from marketdata.ingestion.waits import ProviderWaits
 from marketdata.rpc.admission import AdmissionInterceptor
 from marketdata.rpc.health import HealthMonitor
 from marketdata.rpc.server import bind
@@ -25,10 +28,12 @@ from tests.support.waiting import until
 
 if TYPE_CHECKING:  # the classes of the asyncio stubs are in the type stubs only
     from bifrost.marketdata.v1.bars_service_pb2_grpc import BarsServiceAsyncStub
+    from bifrost.marketdata.v1.ingestion_service_pb2_grpc import IngestionServiceAsyncStub
     from bifrost.marketdata.v1.symbol_service_pb2_grpc import SymbolServiceAsyncStub
 
 BARS: Final = "/bifrost.marketdata.v1.BarsService/"
 SYMBOLS: Final = "/bifrost.marketdata.v1.SymbolService/"
+INGESTION: Final = "/bifrost.marketdata.v1.IngestionService/"
 # Long enough for a busy machine; a call that hangs fails its test instead of the whole run.
 CALL_SECONDS: Final = 20.0
 _GRACE_SECONDS: Final = 0.2
@@ -38,6 +43,7 @@ _STATE: Final = """
     SELECT (SELECT seq FROM bar_log_head), (SELECT count(*) FROM bar_write),
            (SELECT count(*) FROM bar_change), (SELECT count(*) FROM market_symbol),
            (SELECT count(*) FROM symbol_validity), (SELECT count(*) FROM bar_latest),
+           (SELECT count(*) FROM ingestion_run), (SELECT count(*) FROM ingestion_task),
            (SELECT count(*) FROM market_stock_hist_bars_min_ts),
            (SELECT count(*) FROM market_stock_hist_bars_hour_ts),
            (SELECT count(*) FROM market_stock_hist_bars_day_ts)
@@ -52,7 +58,7 @@ class Service:
     ----------
     address : str
         ``host:port`` where it serves.
-    bars, symbols, health : stub
+    bars, symbols, ingestion, health : stub
         The generated stubs over `channel`.
     """
 
@@ -63,6 +69,7 @@ class Service:
     monitor: HealthMonitor
     bars: "BarsServiceAsyncStub"
     symbols: "SymbolServiceAsyncStub"
+    ingestion: "IngestionServiceAsyncStub"
     health: Any
 
     async def status(self, name: str = "") -> str:
@@ -102,22 +109,29 @@ test_settings.__test__ = False  # type: ignore[attr-defined]
 
 
 @asynccontextmanager
-async def serving(address: Callable[[], ServerAddress], **settings: Any) -> AsyncIterator[Service]:
+async def serving(
+    address: Callable[[], ServerAddress], providers: Providers | None = None, **settings: Any
+) -> AsyncIterator[Service]:
     """Serve a migrated database as the service's role until the end of the context, and call it.
 
     Parameters
     ----------
     address : callable
         Asked at every new connection: a test can make the database disappear.
+    providers : Providers, optional
+        Where bars come from. Default: those of the settings.
     settings
         By their variables: ``MARKETDATA_MAX_CALLS=1``.
     """
     chosen = test_settings(**settings)
     stores = app.build_stores(lambda: address().for_service(), chosen)
-    frontend = app._Frontend(stores, chosen)
+    waits = ProviderWaits()
+    catalog = providers or app._build_providers(stores, chosen, waits)
+    ingestion = app._build_ingestion(stores, chosen, catalog, waits)
+    frontend = app._Frontend(stores, chosen, ingestion)
     port = bind(frontend.server, "127.0.0.1", 0)
     target = f"127.0.0.1:{port}"
-    async with stores.pools:
+    async with stores.pools, ingestion.executor.running():
         await frontend.start()
         try:
             async with grpc.aio.insecure_channel(target) as channel:
@@ -129,6 +143,7 @@ async def serving(address: Callable[[], ServerAddress], **settings: Any) -> Asyn
                     monitor=frontend._health,
                     bars=BarsServiceStub(channel),
                     symbols=SymbolServiceStub(channel),
+                    ingestion=IngestionServiceStub(channel),
                     health=health_pb2_grpc.HealthStub(channel),
                 )
         finally:

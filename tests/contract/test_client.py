@@ -216,7 +216,7 @@ def an_error(error: type[tree.ServiceError]) -> tree.ServiceError:
 async def test_client_given_any_error_of_the_service_raises_the_same() -> None:
     """Over a real server and channel each class of the tree comes back as itself, facts and all."""
     failing: Any = Failing()
-    services = Services(failing, failing, health.aio.HealthServicer())
+    services = Services(failing, failing, failing, health.aio.HealthServicer())
     server = build_server(services, AdmissionInterceptor(AdmissionLimits()), with_reflection=False)
     port = bind(server, "127.0.0.1", 0)
     await server.start()

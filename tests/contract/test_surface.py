@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import pytest
 from bifrost.marketdata.v1.bars_service_pb2_grpc import BarsServiceServicer
+from bifrost.marketdata.v1.ingestion_service_pb2_grpc import IngestionServiceServicer
 from bifrost.marketdata.v1.symbol_service_pb2_grpc import SymbolServiceServicer
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2
@@ -11,6 +12,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from marketdata.rpc.server import SERVICE_NAMES
 from marketdata.servicers.bars import BarsServicer
+from marketdata.servicers.ingestion import IngestionServicer
 from marketdata.servicers.symbols import SymbolServicer
 from marketdata.storage.embedded import ServerAddress
 from tests.contract.known import Known
@@ -19,6 +21,7 @@ from tests.contract.service import CALL_SECONDS, Service, serving
 
 BARS: Final = "bifrost.marketdata.v1.BarsService"
 SYMBOLS: Final = "bifrost.marketdata.v1.SymbolService"
+INGESTION: Final = "bifrost.marketdata.v1.IngestionService"
 HEALTH: Final = "grpc.health.v1.Health"
 REFLECTION: Final = "grpc.reflection.v1alpha.ServerReflection"
 
@@ -48,6 +51,14 @@ RPCS: Final = {
         "ListBarRevisions": UNARY,
         "GetBarStatistics": UNARY,
     },
+    INGESTION: {
+        "ListProviders": UNARY,
+        "StartIngestion": UNARY,
+        "GetIngestionRun": UNARY,
+        "ListIngestionRuns": UNARY,
+        "WatchIngestionRun": (False, True),
+        "CancelIngestionRun": UNARY,
+    },
 }
 
 
@@ -71,11 +82,11 @@ async def rpcs_of(service: Service, name: str) -> dict[str, tuple[bool, bool]]:
 
 
 async def test_reflection_given_server_lists_its_services(known: Known) -> None:
-    """Whoever asks finds our two services, health, and reflection itself; nothing else."""
+    """Whoever asks finds our three services, health, and reflection itself; nothing else."""
     answer = await reflect(known.service, list_services="")
     names = {service.name for service in answer.list_services_response.service}
-    assert names == {SYMBOLS, BARS, HEALTH, REFLECTION}
-    assert set(SERVICE_NAMES) == {SYMBOLS, BARS}
+    assert names == {SYMBOLS, BARS, INGESTION, HEALTH, REFLECTION}
+    assert set(SERVICE_NAMES) == {SYMBOLS, BARS, INGESTION}
 
 
 @pytest.mark.parametrize("name", RPCS)
@@ -86,7 +97,11 @@ async def test_reflection_given_service_lists_the_rpcs_of_the_contract(known: Kn
 
 @pytest.mark.parametrize(
     ("base", "servicer"),
-    [(BarsServiceServicer, BarsServicer), (SymbolServiceServicer, SymbolServicer)],
+    [
+        (BarsServiceServicer, BarsServicer),
+        (SymbolServiceServicer, SymbolServicer),
+        (IngestionServiceServicer, IngestionServicer),
+    ],
 )
 def test_servicer_given_rpc_of_the_contract_serves_it(base: type[Any], servicer: type[Any]) -> None:
     """An RPC is in the contract once it works, and not before."""
@@ -104,7 +119,7 @@ async def test_reflection_given_it_is_off_is_not_there(database: ServerAddress) 
         assert await service.status() == "SERVING"
 
 
-@pytest.mark.parametrize("name", ["", "db", SYMBOLS, BARS])
+@pytest.mark.parametrize("name", ["", "db", SYMBOLS, BARS, INGESTION])
 async def test_health_given_service_that_serves_says_so(known: Known, name: str) -> None:
     """The whole, the database and each service have a health of their own."""
     assert await known.service.status(name) == "SERVING"

@@ -13,7 +13,7 @@ from marketdata.domain.symbol import NewSymbol, SymbolUpdate
 from marketdata.domain.time_range import TimeRange, session_label_us
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import InvalidRequestError, WriteConflictError
-from marketdata.storage.commit import BarWriter, CommitResult
+from marketdata.storage.commit import Alongside, BarWriter, CommitResult
 from marketdata.storage.commit_few import Check
 from marketdata.storage.intake import BarIntake, IntakeResult
 from tests.support.bars import Bar, days, frame_of
@@ -122,11 +122,15 @@ class LateWriter(BarWriter):
     before: Callable[[], Awaitable[object]]
 
     async def commit_bars(
-        self, frame: BarFrame, timeframe: Timeframe, check: Check | None = None
+        self,
+        frame: BarFrame,
+        timeframe: Timeframe,
+        check: Check | None = None,
+        alongside: Alongside | None = None,
     ) -> CommitResult:
         """Let it happen, then commit."""
         await self.before()
-        return await super().commit_bars(frame, timeframe, check)
+        return await super().commit_bars(frame, timeframe, check, alongside)
 
 
 @pytest.mark.usefixtures("any_path")

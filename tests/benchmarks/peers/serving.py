@@ -13,6 +13,7 @@ from marketdata.clock import SystemClock
 from marketdata.rpc.admission import AdmissionInterceptor, AdmissionLimits
 from marketdata.rpc.server import Services, bind, build_server
 from marketdata.servicers.bars import BarsServicer
+from marketdata.servicers.ingestion import IngestionServicer
 from marketdata.servicers.symbols import SymbolServicer
 from tests.benchmarks.processes import LISTENING
 
@@ -22,7 +23,12 @@ async def serve_bars(bars: BarsServicer) -> None:
     sys.setswitchinterval(0.0005)  # as the service does
     configure_logging("INFO", "text")
     unused: Any = None
-    services = Services(SymbolServicer(unused, unused, unused), bars, health.aio.HealthServicer())
+    services = Services(
+        SymbolServicer(unused, unused, unused),
+        bars,
+        IngestionServicer(unused, unused, unused, unused),
+        health.aio.HealthServicer(),
+    )
     server = build_server(services, AdmissionInterceptor(AdmissionLimits()), with_reflection=False)
     port = bind(server, "127.0.0.1", 0)
     await server.start()

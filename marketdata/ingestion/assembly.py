@@ -1,0 +1,100 @@
+"""What ingestion is made of, put together once a process."""
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, Protocol
+
+from marketdata.clock import Clock
+from marketdata.domain.ingestion_run import ProviderWait
+from marketdata.domain.provider import ProviderDescription
+from marketdata.ingestion.page_checker import QualityCheckers
+from marketdata.ingestion.pipeline import Pipeline
+from marketdata.ingestion.run_executor import ExecutorTimes, RunExecutor
+from marketdata.ingestion.run_starter import RunStarter
+from marketdata.providers.protocol import Provider
+from marketdata.storage.actions import ActionStore
+from marketdata.storage.ingestion.claims import RunClaims
+from marketdata.storage.ingestion.runs import RunStore
+from marketdata.storage.intake import BarIntake
+from marketdata.storage.pools import Pools
+
+# A claim is kept three times within its lease, so that two lost renewals are no harm.
+_RENEWALS_A_LEASE: Final = 3
+# A cancelled run is noticed when its claim is kept: soon, also where leases are long.
+_MOST_RENEW_SECONDS: Final = 1.0
+
+
+class Providers(Protocol):
+    """The providers of this process."""
+
+    def get(self, name: str) -> Provider:
+        """Find one by its name.
+
+        Raises
+        ------
+        InvalidRequestError
+            There is no such provider.
+        ProviderNotReadyError
+            It lacks a setting.
+        """
+        ...
+
+    def describe(self) -> Sequence[ProviderDescription]:
+        """List all of them, by name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ingestion:
+    """The parts that others use.
+
+    Attributes
+    ----------
+    runs : RunStore
+        Keeps runs.
+    starter : RunStarter
+        Starts them.
+    executor : RunExecutor
+        Executes them in this process.
+    providers : Providers
+        Where bars come from.
+    """
+
+    runs: RunStore
+    starter: RunStarter
+    executor: RunExecutor
+    providers: Providers
+
+
+def build_ingestion(
+    pools: Pools,
+    intake: BarIntake,
+    actions: ActionStore,
+    providers: Providers,
+    waits_of: Callable[[str], Sequence[ProviderWait]],
+    clock: Clock,
+    lease_seconds: float,
+) -> Ingestion:
+    """Put ingestion together.
+
+    Parameters
+    ----------
+    lease_seconds : float
+        How long after the last sign of life of a process its runs are taken over.
+    """
+    runs = RunStore(pools)
+    owner = f"{socket.gethostname()}/{os.getpid()}"
+    claims = RunClaims(pools, owner, timedelta(seconds=lease_seconds))
+    checkers = QualityCheckers(pools, actions, claims, clock)
+    times = ExecutorTimes(
+        poll_seconds=min(lease_seconds, _MOST_RENEW_SECONDS),
+        renew_seconds=min(lease_seconds / _RENEWALS_A_LEASE, _MOST_RENEW_SECONDS),
+    )
+    executor = RunExecutor(
+        claims, runs, Pipeline(claims, intake, checkers.make), providers.get, waits_of, times
+    )
+    starter = RunStarter(runs, providers.get, clock, executor.wake)
+    return Ingestion(runs, starter, executor, providers)

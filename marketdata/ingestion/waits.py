@@ -1,0 +1,33 @@
+"""What providers wait for at present, for people who ask why nothing moves."""
+
+import time
+from collections import defaultdict
+from typing import Final
+
+from marketdata.domain.ingestion_run import ProviderWait
+
+# Rounded away: a wait that is over in a moment.
+_LEAST_SECONDS: Final = 0.05
+
+
+class ProviderWaits:
+    """Keeps the longest wait of each provider and reason."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, dict[str, float]] = defaultdict(dict)
+
+    def add(self, provider: str, reason: str, seconds: float) -> None:
+        """Note that a call waits for `seconds` from now; `reason` is a stable word."""
+        until = time.monotonic() + seconds
+        reasons = self._until[provider]
+        reasons[reason] = max(until, reasons.get(reason, 0.0))
+
+    def of(self, provider: str) -> list[ProviderWait]:
+        """Tell what a provider waits for, the longest first."""
+        now = time.monotonic()
+        left = {reason: until - now for reason, until in self._until[provider].items()}
+        return [
+            ProviderWait(provider, reason, round(seconds, 3))
+            for reason, seconds in sorted(left.items(), key=lambda item: -item[1])
+            if seconds > _LEAST_SECONDS
+        ]

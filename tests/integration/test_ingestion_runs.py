@@ -1,0 +1,449 @@
+"""Runs over a real database: everything arrives, once, whatever happens in between."""
+
+import asyncio
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Final
+
+import numpy as np
+import pytest
+
+from marketdata.domain.bars import BarFrame
+from marketdata.domain.corporate_action import CorporateAction, CorporateActionKind
+from marketdata.domain.ingestion_run import RunState
+from marketdata.domain.timeframe import Timeframe
+from marketdata.errors import (
+    ProviderAnswerError,
+    ProviderKeyError,
+    ProviderLimitError,
+    ProviderUnavailableError,
+    RequestIdReusedError,
+    RunNotFoundError,
+)
+from marketdata.storage.ingestion.claims import LeaseLostError, RunClaims
+from tests.support.ingesting import (
+    LEASE_SECONDS,
+    Gate,
+    Ingesting,
+    backfill,
+    batch,
+    days,
+    executing,
+    ingesting,
+    same_bars,
+)
+from tests.support.rows import fetch, stored_bars
+from tests.support.scripted_provider import ScriptedProvider
+from tests.support.storage import Storage
+from tests.support.symbols import create_symbols
+from tests.support.waiting import until
+
+DAY: Final = Timeframe.DAY_1
+SPLIT: Final = CorporateActionKind.SPLIT
+SYMBOLS: Final = ("A", "B", "C")
+
+# Its statements on bars are those of every writer; runs need several connections at once.
+pytestmark = pytest.mark.modes("plain", "apache", reason="needs connections of its own")
+
+
+@pytest.fixture
+async def one(storage: Storage) -> Ingesting:
+    """Give ingestion from a provider that has a year and a half of days of three symbols."""
+    await create_symbols(storage, *SYMBOLS)
+    bars = {
+        (symbol, DAY): days(symbol, "2023-01-01", "2024-06-29", seed)
+        for seed, symbol in enumerate(SYMBOLS, start=1)
+    }
+    return ingesting(storage, ScriptedProvider(bars))
+
+
+async def stored(storage: Storage, symbol: str, timeframe: Timeframe = DAY) -> BarFrame:
+    """Read what stands under a ticker."""
+    rows = [bar for bar in await stored_bars(storage, timeframe) if bar.symbol == symbol]
+    columns = {
+        name: np.array([getattr(bar, name) for bar in rows], np.float64)
+        for name in ("open", "high", "low", "close", "volume")
+    }
+    times = np.array([bar.time_us for bar in rows], np.int64)
+    return BarFrame((symbol,), times, **columns)
+
+
+async def holds_the_truth(storage: Storage, one: Ingesting, *symbols: str) -> bool:
+    """Compare what is stored with what the provider has."""
+    return all(
+        [same_bars(await stored(storage, s), one.provider.bars[s, DAY]) for s in symbols or SYMBOLS]
+    )
+
+
+async def head(storage: Storage) -> int:
+    """Tell the seq of the last write."""
+    (row,) = await fetch(storage, "SELECT seq FROM bar_log_head")
+    return int(row[0])
+
+
+async def test_backfill_given_a_range_stores_what_the_provider_has(
+    storage: Storage, one: Ingesting
+) -> None:
+    """Every bar is stored and counted once, and the run says that all is done."""
+    run = await one.run(backfill(*SYMBOLS))
+    assert run.state is RunState.SUCCEEDED
+    assert await holds_the_truth(storage, one)
+    bars = sum(len(frame) for frame in one.provider.bars.values())
+    assert run.counts.fetched == run.counts.accepted == bars
+    assert (run.tasks, run.tasks_done, run.symbols_done, run.share_done) == (3, 3, 3, 1.0)
+    assert run.troubles == ()
+
+
+async def test_backfill_given_it_was_fetched_asks_for_nothing(storage: Storage, one: Ingesting) -> None:
+    """A second run has no task; over a longer range it has only what is missing, on both sides."""
+    await one.run(backfill(*SYMBOLS, start="2023-06-01", end="2024-01-01"))
+    before = await head(storage)
+    again = await one.run(backfill(*SYMBOLS, start="2023-06-01", end="2024-01-01", request_id="again"))
+    assert (again.state, again.tasks) == (RunState.SUCCEEDED, 0)
+    assert await head(storage) == before
+    one.provider.requests.clear()
+    await one.run(backfill("A", request_id="longer"))
+    ranges = sorted(
+        (str(np.datetime64(r.range.start_us, "us"))[:10], str(np.datetime64(r.range.end_us, "us"))[:10])
+        for r in one.provider.requests
+    )
+    # 2024-06-30 02:00 UTC is now: the label of the day before is the last that has ended.
+    assert ranges == [("2023-01-01", "2023-06-01"), ("2024-01-01", "2024-06-30")]
+    assert await holds_the_truth(storage, one, "A")
+
+
+async def test_batch_given_corrections_of_the_last_days_revises_them(
+    storage: Storage, one: Ingesting
+) -> None:
+    """The trailing window is fetched again: a corrected bar is revised, the rest stays unchanged."""
+    await one.run(backfill(*SYMBOLS))
+    frame = one.provider.bars["A", DAY]
+    corrected = frame.volume.copy()
+    corrected[-2] += 100
+    one.provider.bars = {**one.provider.bars, ("A", DAY): replace(frame, volume=corrected)}
+    one.provider.requests.clear()
+    run = await one.run(batch(*SYMBOLS))
+    assert run.state is RunState.SUCCEEDED
+    assert (run.counts.accepted, run.counts.revised) == (0, 1)
+    assert run.counts.fetched == run.counts.unchanged + 1 < 3 * 7
+    assert await holds_the_truth(storage, one)
+    before = await head(storage)
+    await one.run(batch(*SYMBOLS, request_id="third"))
+    assert await head(storage) == before
+
+
+async def test_run_given_cancellation_keeps_what_was_committed_and_goes_on_there(
+    storage: Storage, one: Ingesting
+) -> None:
+    """What is stored stays, its checkpoint too: the next run asks for the rest only."""
+    gate = Gate()
+
+    async def hold(_: object, number: int) -> None:
+        if number == 2:
+            await gate()
+
+    one.provider.before_page = hold
+    one.provider.calls_at_once = 1
+    async with executing(one):
+        run = await one.ingestion.starter.start(backfill("A"))
+
+        async def is_stored() -> bool:
+            return len(await stored(storage, "A")) == 200
+
+        await gate.reached.wait()
+        await until(is_stored)
+        await one.ingestion.runs.cancel(run.run_id)
+        one.ingestion.executor.wake()
+        over = await one.over(run)
+    assert over.state is RunState.CANCELLED
+    assert over.counts.fetched == 200
+    gate.open.set()
+    one.provider.requests.clear()
+    again = await one.run(backfill("A", request_id="again"))
+    assert again.state is RunState.SUCCEEDED
+    times = one.provider.bars["A", DAY].time_us
+    assert [request.range.start_us for request in one.provider.requests] == [int(times[200])]
+    assert again.counts.accepted == len(times) - 200
+    assert await holds_the_truth(storage, one, "A")
+
+
+async def test_run_given_cancellation_before_it_was_begun_is_over_at_once(
+    storage: Storage, one: Ingesting
+) -> None:
+    """Nobody executes it any more; cancelling twice changes nothing."""
+    run = await one.ingestion.starter.start(backfill("A"))
+    cancelled = await one.ingestion.runs.cancel(run.run_id)
+    assert cancelled.state is RunState.CANCELLED
+    assert await one.ingestion.runs.cancel(run.run_id) == replace(cancelled, now_us=ANY)
+    async with executing(one):
+        other = await one.ingestion.starter.start(backfill("B", request_id="other"))
+        await one.over(other)
+    assert len(await stored(storage, "A")) == 0
+
+
+class _Any:
+    """Equals everything."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+ANY: Final = _Any()
+
+
+async def test_run_given_process_that_goes_is_gone_on_with_by_the_next(
+    storage: Storage, one: Ingesting
+) -> None:
+    """A stopped service leaves its runs: the next one goes on behind the checkpoint, once."""
+    gate = Gate()
+
+    async def hold(_: object, number: int) -> None:
+        if number == 2:
+            await gate()
+
+    one.provider.before_page = hold
+    async with executing(one):
+        run = await one.ingestion.starter.start(backfill(*SYMBOLS))
+        await gate.reached.wait()
+    assert (await one.ingestion.runs.get(run.run_id)).state is RunState.RUNNING
+    gate.open.set()
+    next_one = ingesting(storage, one.provider)
+    async with executing(next_one):
+        over = await next_one.over(run)
+    assert over.state is RunState.SUCCEEDED
+    bars = sum(len(frame) for frame in one.provider.bars.values())
+    assert over.counts.fetched == over.counts.accepted == bars
+    assert await holds_the_truth(storage, one)
+
+
+async def test_checkpoint_given_run_that_another_took_over_stores_nothing(
+    storage: Storage, one: Ingesting
+) -> None:
+    """A process that slept past its lease cannot write any more: bars and checkpoint fail together."""
+    gate = Gate()
+    one.provider.before_page = lambda _, __: gate()
+    async with executing(one):
+        run = await one.ingestion.starter.start(backfill("A"))
+        await gate.reached.wait()
+        # As if it had been stopped for longer than its lease, and another one had begun.
+        await fetch(
+            storage,
+            "UPDATE ingestion_run SET epoch = epoch + 1, lease_until = clock_timestamp() + '1 h'"
+            " WHERE run_id = %s",
+            [run.run_id],
+        )
+        gate.open.set()
+
+        async def is_left() -> bool:
+            return not one.ingestion.executor._executing
+
+        await until(is_left)
+        assert len(await stored(storage, "A")) == 0
+        assert (await one.ingestion.runs.get(run.run_id)).counts.fetched == 0
+
+
+async def test_claim_given_lease_that_ran_out_is_taken_over_once(
+    storage: Storage, one: Ingesting
+) -> None:
+    """Two that look at once: one gets it, with the next epoch; the former owner is told."""
+    run = await one.ingestion.starter.start(backfill("A"))
+    first = RunClaims(storage.pools, "first", timedelta(seconds=0))
+    others = [RunClaims(storage.pools, name, timedelta(hours=1)) for name in ("second", "third")]
+    claim = await first.claim()
+    assert claim is not None
+    assert claim.run_id == run.run_id
+    taken = await asyncio.gather(*(other.claim() for other in others))
+    (other,) = [each for each in taken if each is not None]
+    assert (other.run_id, other.epoch) == (run.run_id, claim.epoch + 1)
+    with pytest.raises(LeaseLostError):
+        await first.renew(claim, [])
+    await first.finish(claim, RunState.FAILED, "too late")
+    assert (await one.ingestion.runs.get(run.run_id)).state is RunState.RUNNING
+
+
+async def test_executors_given_many_runs_execute_each_once(storage: Storage, one: Ingesting) -> None:
+    """Two processes share the work: every run succeeds and no bar is fetched twice."""
+    second = ingesting(storage, one.provider)
+    async with executing(one), executing(second):
+        runs = [
+            await one.ingestion.starter.start(
+                backfill(
+                    symbol, start=f"{year}-01-01", end=f"{year}-06-01", request_id=f"{symbol}{year}"
+                )
+            )
+            for symbol in SYMBOLS
+            for year in (2023, 2024)
+        ]
+        over = [await one.over(run) for run in runs]
+    assert {run.state for run in over} == {RunState.SUCCEEDED}
+    assert len(one.provider.requests) == len(runs)
+
+
+async def test_run_given_symbol_that_fails_does_the_others(storage: Storage, one: Ingesting) -> None:
+    """What came before the failure stays; the run says what failed, and a second one gets the rest."""
+    one.provider.fails["B"] = ProviderAnswerError("its answer is no JSON", retry_after_seconds=60)
+    run = await one.run(backfill(*SYMBOLS))
+    assert run.state is RunState.FAILED
+    assert "1 tasks failed" in run.error
+    (trouble,) = run.troubles
+    assert (trouble.symbol, trouble.is_failed) == ("B", True)
+    assert trouble.message == "its answer is no JSON"
+    assert trouble.retry_at_us is not None
+    assert trouble.done_until_us == int(one.provider.bars["B", DAY].time_us[100])
+    assert len(await stored(storage, "B")) == 100
+    assert await holds_the_truth(storage, one, "A", "C")
+    one.provider.fails.clear()
+    again = await one.run(backfill(*SYMBOLS, request_id="again"))
+    assert (again.state, again.tasks) == (RunState.SUCCEEDED, 1)
+    assert await holds_the_truth(storage, one)
+
+
+@pytest.mark.parametrize("error", [ProviderLimitError, ProviderKeyError])
+async def test_run_given_limit_that_is_used_up_stops(
+    storage: Storage, one: Ingesting, error: type[ProviderLimitError | ProviderKeyError]
+) -> None:
+    """The next symbols would hear the same: nobody is asked any more, and the run says why."""
+    one.provider.calls_at_once = 1
+    one.provider.fails["A"] = error("25 calls a day are used up; there are more at midnight.")
+    run = await one.run(backfill(*SYMBOLS))
+    assert run.state is RunState.FAILED
+    assert "25 calls a day are used up" in run.error
+    assert [request.symbol.symbol for request in one.provider.requests] == ["A"]
+    one.provider.fails.clear()
+    assert (await one.run(backfill(*SYMBOLS, request_id="again"))).state is RunState.SUCCEEDED
+    assert await holds_the_truth(storage, one)
+
+
+async def test_run_given_provider_that_is_down_gives_up_after_some(
+    storage: Storage, one: Ingesting
+) -> None:
+    """A provider that answers nobody is not asked for five thousand symbols."""
+    symbols = [f"D{number}" for number in range(30)]
+    await create_symbols(storage, *symbols)
+    one.provider.fails = dict.fromkeys(symbols, ProviderUnavailableError("it does not answer"))
+    run = await one.run(backfill(*symbols))
+    assert run.state is RunState.FAILED
+    assert "it does not answer" in run.error
+    assert len(one.provider.requests) < 15
+
+
+async def test_start_given_the_same_request_id_answers_the_same_run(
+    storage: Storage, one: Ingesting
+) -> None:
+    """A caller that lost the answer sends it again; another request under the id is refused."""
+    runs = await asyncio.gather(*(one.ingestion.starter.start(backfill("A")) for _ in range(8)))
+    assert len({run.run_id for run in runs}) == 1
+    with pytest.raises(RequestIdReusedError, match="other parameters"):
+        await one.ingestion.starter.start(backfill("B"))
+    (row,) = await fetch(storage, "SELECT count(*) FROM ingestion_run")
+    assert row[0] == 1
+
+
+async def test_run_given_actions_along_with_bars_stores_them(storage: Storage, one: Ingesting) -> None:
+    """What a provider tells along with the bars is a fact by itself; told again it changes nothing."""
+    split = CorporateAction(SPLIT, date(2023, 5, 1), split_ratio=2.0, source="alpaca")
+    one.provider.along = {"A": (split,)}
+    await one.run(backfill("A"))
+    assert [a.split_ratio for a in await storage.actions.list_all("A")] == [2.0]
+    before = await head(storage)
+    await one.run(batch("A"))
+    assert await head(storage) == before
+
+
+async def test_run_given_jump_that_looks_like_a_split_asks_for_actions(
+    storage: Storage, one: Ingesting
+) -> None:
+    """The provider is asked once, the split is stored, and the jump is no longer strange."""
+    frame = one.provider.bars["A", DAY]
+    factor = np.where(np.arange(len(frame)) < 150, 1.0, 0.25)
+    prices = {name: getattr(frame, name) * factor for name in ("open", "high", "low", "close", "vwap")}
+    one.provider.bars = {**one.provider.bars, ("A", DAY): replace(frame, **prices)}
+    ex_date = np.datetime64(int(frame.time_us[150]), "us").astype("datetime64[D]").item()
+    split = CorporateAction(SPLIT, ex_date, split_ratio=4.0, source="alpaca")
+    one.provider.actions = {"A": (split,)}
+    run = await one.run(backfill("A"))
+    assert run.state is RunState.SUCCEEDED
+    assert one.provider.asked_actions == ["A"]
+    assert [a.ex_date for a in await storage.actions.list_all("A")] == [ex_date]
+    assert run.counts.flagged == 0
+    assert await holds_the_truth(storage, one, "A")
+
+
+async def test_run_given_bad_rows_keeps_them_aside_with_the_rest_stored(
+    storage: Storage, one: Ingesting
+) -> None:
+    """Broken rows stand in the quarantine once, under their run, in the transaction of their page."""
+    frame = one.provider.bars["A", DAY]
+    broken = np.isin(np.arange(len(frame)), (3, 120, 300))
+    close = np.where(broken, np.nan, frame.close)
+    one.provider.bars = {**one.provider.bars, ("A", DAY): replace(frame, close=close)}
+    run = await one.run(backfill("A"))
+    assert run.state is RunState.SUCCEEDED
+    assert (run.counts.quarantined, run.counts.accepted) == (3, len(frame) - 3)
+    assert run.counts.fetched == len(frame)
+    kept = "SELECT run_id, symbol, state, rules FROM bar_quarantine WHERE severity <> 'flag'"
+    rows = await fetch(storage, kept)
+    assert [(row[0], row[1], row[2]) for row in rows] == [(run.run_id, "A", "open")] * 3
+    assert {rule for row in rows for rule in row[3]} == {"NOT_FINITE"}
+    again = await one.run(backfill("A", request_id="again", refetches=True))
+    assert (again.counts.quarantined, again.counts.unchanged) == (3, len(frame) - 3)
+    assert len(await fetch(storage, kept)) == 3
+
+
+async def test_run_given_stalled_commit_fetches_no_more_than_there_is_room_for(
+    storage: Storage, one: Ingesting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While nothing is committed, pages wait in bounded memory, and the provider is left alone."""
+    monkeypatch.setattr("marketdata.ingestion.pipeline._MOST_BARS_UNDER_WAY", 250)
+    served = 0
+
+    async def count(*_: object) -> None:
+        nonlocal served
+        served += 1
+
+    one.provider.before_page = count
+    gate, store = Gate(), storage.intake.store
+
+    async def stalled(*args: object) -> object:
+        await gate()
+        return await store(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(storage.intake, "store", stalled)
+    async with executing(one):
+        run = await one.ingestion.starter.start(backfill(*SYMBOLS))
+        await gate.reached.wait()
+
+        async def is_full() -> bool:
+            # Two pages are waiting, and each of the two fetchers has one that finds no room.
+            return served == 4
+
+        await until(is_full)
+        await asyncio.sleep(0.2)
+        assert served == 4
+        gate.open.set()
+        assert (await one.over(run)).state is RunState.SUCCEEDED
+    assert await holds_the_truth(storage, one)
+
+
+async def test_get_given_run_that_is_not_there_says_where_to_look(one: Ingesting) -> None:
+    """The error names the number and what lists them."""
+    with pytest.raises(RunNotFoundError, match="no ingestion run 17; ListIngestionRuns"):
+        await one.ingestion.runs.get(17)
+
+
+async def test_lease_given_run_that_takes_longer_is_kept(storage: Storage, one: Ingesting) -> None:
+    """A run longer than its lease stays with the process that executes it."""
+    gate = Gate()
+    one.provider.before_page = lambda _, __: gate()
+    second = ingesting(storage, one.provider)
+    async with executing(one):
+        run = await one.ingestion.starter.start(backfill("A"))
+        await gate.reached.wait()
+        async with executing(second):
+            await asyncio.sleep(2.5 * LEASE_SECONDS)
+            gate.open.set()
+            await one.over(run)
+    (row,) = await fetch(storage, "SELECT epoch FROM ingestion_run")
+    assert row[0] == 1
