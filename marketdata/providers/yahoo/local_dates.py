@@ -46,8 +46,8 @@ def daily_labels(time_us: Int64Array, time_zone: str) -> Int64Array:
     is_missed = np.isin(hours, _MISSED_MIDNIGHTS) & (rest == 0)
     # The last row may be a trade of that very second.
     is_missed[-1:] = False
-    days = wall_us // MICROSECONDS_PER_DAY + is_missed
-    return days * MICROSECONDS_PER_DAY
+    labels: Int64Array = (wall_us // MICROSECONDS_PER_DAY + is_missed) * MICROSECONDS_PER_DAY
+    return labels
 
 
 def _wall_us(time_us: Int64Array, time_zone: str) -> Int64Array:
@@ -60,5 +60,4 @@ def _wall_us(time_us: Int64Array, time_zone: str) -> Int64Array:
             f"Yahoo says {time_zone[:40]!r} for the exchange's time zone, which is not known here"
         ) from None
     local = pd.DatetimeIndex(time_us.astype("datetime64[us]"), tz="UTC").tz_convert(zone)
-    wall: Int64Array = np.array(local.tz_localize(None), "datetime64[us]").astype(np.int64)
-    return wall
+    return np.array(local.tz_localize(None), "datetime64[us]").astype(np.int64)

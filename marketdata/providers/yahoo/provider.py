@@ -41,8 +41,7 @@ CAPABILITIES: Final = Capabilities(
         " https://legal.yahoo.com/us/en/yahoo/terms/otos/index.html"
     ),
 )
-# Yahoo says no limits. People are shut out for hours from some 2,000 calls an hour on, and failures
-# count twice.
+# Yahoo says no limits. People report to be shut out for hours from some 2,000 calls an hour on.
 LIMITS: Final = Limits(calls_a_minute=20, calls_at_once=2)
 
 _INTERVALS: Final = {Timeframe.MINUTE_1: "1m", Timeframe.HOUR_1: "1h", Timeframe.DAY_1: "1d"}

@@ -1,21 +1,19 @@
 """Yahoo's site, entered by yfinance: the only module that imports it."""
 
 import logging
-from dataclasses import dataclass
-from typing import Any, Final
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from curl_cffi import CurlOpt
-from curl_cffi.requests import Session
 from curl_cffi.requests.exceptions import RequestException
 from yfinance.const import _BASE_URL_
 from yfinance.data import YfData
 from yfinance.exceptions import YFException, YFRateLimitError
 
 from marketdata.errors import ProviderAnswerError, ProviderUnavailableError
+from marketdata.providers.yahoo.transport import RefusedError, TooLargeError, YahooTransport
 
-# The longest chart, sixty years of days, has 2 MB; a week of minutes 1 MB.
-_MOST_BYTES: Final = 32 * 1024 * 1024
-_LIMITED: Final = 429
+_LIMITED = 429
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +23,16 @@ class SiteAnswer:
     Attributes
     ----------
     status : int
-        HTTP status. 429 also where yfinance raised instead of answering.
+        HTTP status.
+    headers : mapping of str to str
+        Of a failure, by lower-case name.
     body : bytes
         Whole.
     """
 
     status: int
-    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
 
 class _Access(YfData):  # type: ignore[misc]  # it has no types
@@ -42,7 +43,9 @@ class _Access(YfData):  # type: ignore[misc]  # it has no types
     """
 
     def _save_cookie_curlCffi(self) -> bool:  # noqa: N802 -- its name
-        return False
+        # What a cookie out of that file would do: without it, each call asks for a cookie first.
+        self._cookie = True
+        return True
 
     def _load_cookie_curlCffi(self) -> bool:  # noqa: N802 -- its name
         return False
@@ -51,57 +54,64 @@ class _Access(YfData):  # type: ignore[misc]  # it has no types
 class YahooSite:
     """Asks Yahoo's site, and blocks: for threads, any number at once.
 
-    A failure is asked for again by yfinance at once, with another cookie; so it counts twice.
-
     Parameters
     ----------
-    session : curl_cffi Session, optional
+    transport : YahooTransport, optional
         What makes the requests; None: one that shows itself as a browser, as Yahoo wants.
     timeout_seconds : float
         For each request.
     """
 
-    def __init__(self, session: Any = None, *, timeout_seconds: float) -> None:
+    def __init__(self, transport: YahooTransport | None = None, *, timeout_seconds: float) -> None:
         _quieten()
         self._timeout_seconds = timeout_seconds
-        self._session = session or Session(
-            impersonate="chrome", curl_options={CurlOpt.MAXFILESIZE_LARGE: _MOST_BYTES}
-        )
+        self._transport = transport or YahooTransport(impersonate="chrome")
         # Its metaclass keeps one instance a process, whose session each new caller would replace.
-        self._access = type.__call__(_Access, self._session)
+        self._access = type.__call__(_Access, self._transport)
 
-    def get(self, path: str, parameters: dict[str, str]) -> SiteAnswer:
+    def get(self, path: str, parameters: dict[str, str], stop: threading.Event) -> SiteAnswer:
         """Ask once.
+
+        Parameters
+        ----------
+        path : str
+            Behind the host, with quoted parts.
+        parameters : dict of str to str
+            Of the query.
+        stop : Event
+            Set once nobody waits for the answer.
 
         Raises
         ------
         ProviderUnavailableError
             There is no answer.
         ProviderAnswerError
-            yfinance does not understand what it is shown on the way.
+            It is too large, or yfinance does not understand what it is shown on the way.
         """
+        address = f"{_BASE_URL_}{path}"
         try:
-            response = self._access.get(
-                f"{_BASE_URL_}{path}", params=parameters, timeout=self._timeout_seconds
-            )
+            with self._transport.stopped_by(stop):
+                response = self._access.get(address, parameters, self._timeout_seconds)
+        except RefusedError as refusal:
+            return SiteAnswer(refusal.status, refusal.headers, refusal.body)
         except YFRateLimitError:
-            return SiteAnswer(_LIMITED, b"")
-        except RequestException as error:
+            return SiteAnswer(_LIMITED)
+        except TooLargeError as error:
+            raise ProviderAnswerError(f"Yahoo's answer has {error}") from None
+        except (RequestException, YFException) as error:
             # Its text holds the address, and with it the crumb.
             raise ProviderUnavailableError(f"Yahoo does not answer ({type(error).__name__})") from None
-        except YFException as error:
-            raise ProviderUnavailableError(f"Yahoo cannot be asked ({type(error).__name__})") from None
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             # What yfinance reads out of consent pages is not checked by it.
             raise ProviderAnswerError(
                 f"yfinance does not understand what Yahoo shows it ({type(error).__name__}); a newer"
                 " yfinance may"
             ) from error
-        return SiteAnswer(int(response.status_code), bytes(response.content))
+        return SiteAnswer(int(response.status_code), {}, bytes(response.content))
 
     def close(self) -> None:
         """Close connections; no call may be under way."""
-        self._session.close()
+        self._transport.close()
 
 
 def _quieten() -> None:
