@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY
 from marketdata.providers.yahoo.splits import Split, split_ratios, traded_prices, traded_volumes
-from tests.support.providers.yahoo import as_yahoo_keeps
+from tests.support.providers.yahoo.site import as_yahoo_keeps
 
 _DAYS = st.integers(0, 200)
 _RATIOS = st.sampled_from([2.0, 3.0, 7.0, 1.5, 1.25, 4.0, 0.1, 0.05, 20.0])

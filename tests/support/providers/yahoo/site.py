@@ -1,12 +1,10 @@
 """Yahoo's site, played: what it makes of raw bars, and how it says it."""
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -18,63 +16,13 @@ from marketdata.domain.corporate_action import CorporateAction, CorporateActionK
 from marketdata.domain.exchange_hours import get_calendar
 from marketdata.domain.time_range import session_label_us
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND, Timeframe
-from marketdata.providers.http.breaker import Breaker
-from marketdata.providers.http.caller import ProviderCaller
-from marketdata.providers.http.pace import Pace
-from marketdata.providers.http.redaction import Redactor
-from marketdata.providers.yahoo.client import YahooClient
-from marketdata.providers.yahoo.provider import LIMITS, YahooProvider
-from marketdata.providers.yahoo.spelling import PROVIDER
-from marketdata.providers.yahoo.transport import YahooTransport
-from tests.support.providers.adapters import AdapterUnderTest, Circumstances, Played
-from tests.support.providers.faults import SERVER_FAULTS, Fault, never
-from tests.support.providers.played import PlayedCall, Reply, loopback
+from tests.support.providers.faults import Fault
+from tests.support.providers.played import PlayedCall, Reply
 from tests.support.providers.truth import Truth, hole_us
 
-CRUMB: Final = "played-crumb"
-_SPELLINGS: Final = {"BRK.B": "BRK-B"}
-#: Hosts of the way in; the rest is what is asked for.
-_DOOR: Final = frozenset({"fc.yahoo.com", "guce.yahoo.com", "consent.yahoo.com"})
 _TIMEFRAMES: Final = {"1m": Timeframe.MINUTE_1, "1h": Timeframe.HOUR_1, "1d": Timeframe.DAY_1}
 _WEEK_S: Final = 7 * 86_400
 _HALF_PAST_NINE_S: Final = 34_200
-
-
-class LoopbackTransport(YahooTransport):
-    """The transport of the provider, with every host of Yahoo's on the loopback interface.
-
-    Parameters
-    ----------
-    site : str
-        Address of what plays query1 and query2.
-    door : str
-        Address of what plays the hosts of cookies, consent and crumbs; its calls are no answers.
-    """
-
-    def __init__(self, site: str, door: str) -> None:
-        super().__init__()
-        self._site = site
-        self._door = door
-
-    def request(self, method: Any, url: str, *args: Any, **kwargs: Any) -> Any:
-        """Ask the loopback server instead."""
-        parts = urlsplit(url)
-        is_door = parts.hostname in _DOOR or parts.path.endswith("/getcrumb")
-        base = urlsplit(self._door if is_door else self._site)
-        path = f"/{parts.hostname}{parts.path}" if is_door else parts.path
-        moved = urlunsplit((base.scheme, base.netloc, path, parts.query, ""))
-        return super().request(method, moved, *args, **kwargs)
-
-
-class DoorDialect:
-    """Lets everybody in: a cookie, a crumb, no consent page."""
-
-    def reply(self, call: PlayedCall) -> Reply:
-        """Answer a call."""
-        if call.path.endswith("/getcrumb"):
-            return Reply(CRUMB.encode(), 200, "text/plain", {"Connection": "close"})
-        headers = {"Set-Cookie": "A3=played; Path=/", "Connection": "close"}
-        return Reply(b"", 404, "text/html", headers)
 
 
 def as_yahoo_keeps(prices: Float64Array, ratios: Float64Array) -> list[float | None]:
@@ -320,53 +268,3 @@ def split_ratios_by_hand(label_us: Int64Array, actions: Sequence[CorporateAction
         if action.split_ratio is not None:
             ratios[label_us < session_label_us(action.ex_date)] *= action.split_ratio
     return ratios
-
-
-@asynccontextmanager
-async def play(circumstances: Circumstances) -> AsyncIterator[Played]:
-    """Build the adapter against its side."""
-    given = circumstances
-    dialect = YahooDialect.of_truth(given.truth, _SPELLINGS)
-    async with loopback(dialect, given.faults) as server, loopback(DoorDialect(), never) as door:
-        client = YahooClient(
-            given.clock,
-            threads=LIMITS.calls_at_once,
-            transport=LoopbackTransport(server.address, door.address),
-            timeout_seconds=given.bounds.total_seconds,
-        )
-        caller = ProviderCaller(
-            PROVIDER,
-            client,
-            pace=Pace(PROVIDER, replace(LIMITS, calls_a_minute=None), given.waits),
-            breaker=Breaker(PROVIDER),
-            waits=given.waits,
-            patience=given.patience,
-            redactor=Redactor(()),
-        )
-        provider = YahooProvider(caller, given.clock)
-        try:
-            yield Played(provider, server)
-        finally:
-            await provider.aclose()
-
-
-#: Without what its side cannot play: it has no keys, no pages of its own, and follows redirects.
-YAHOO: Final = AdapterUnderTest(
-    name=PROVIDER,
-    play=play,
-    faults=SERVER_FAULTS - {Fault.KEY_REFUSED, Fault.AWAY} | {Fault.REORDERED, Fault.NAN_ROWS},
-    secrets=(CRUMB,),
-    spellings=_SPELLINGS,
-    company_fields=frozenset(
-        {
-            "name",
-            "sector",
-            "industry",
-            "employees",
-            "market_cap",
-            "shares_outstanding",
-            "currency",
-            "as_of",
-        }
-    ),
-)
