@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import stamina
 
@@ -17,7 +17,6 @@ from marketdata.errors import (
 )
 from marketdata.providers.http.answer import HttpAnswer
 from marketdata.providers.http.breaker import Breaker
-from marketdata.providers.http.client import HttpClient
 from marketdata.providers.http.pace import Pace
 from marketdata.providers.http.redaction import Redactor
 from marketdata.providers.protocol import Quota, Waits
@@ -78,6 +77,18 @@ class DailyQuota:
     calls_a_day: int
 
 
+class Client(Protocol):
+    """Makes one call: `HttpClient`, or what a library for one provider makes calls with."""
+
+    async def get(self, path: str, parameters: Mapping[str, str]) -> HttpAnswer:
+        """Ask once; parameters, result and errors as `HttpClient.get` has them."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        ...
+
+
 class ProviderCaller:
     """Makes a provider's calls.
 
@@ -85,7 +96,7 @@ class ProviderCaller:
     ----------
     provider : str
         Its name.
-    client : HttpClient
+    client : Client
         Makes one call; closed with this.
     pace : Pace
         Of the key.
@@ -104,7 +115,7 @@ class ProviderCaller:
     def __init__(
         self,
         provider: str,
-        client: HttpClient,
+        client: Client,
         *,
         pace: Pace,
         breaker: Breaker,

@@ -4,5 +4,6 @@ from typing import Final
 
 from tests.support.providers.adapters import AdapterUnderTest
 from tests.support.providers.example.side import EXAMPLE
+from tests.support.providers.yahoo.side import YAHOO
 
-ADAPTERS: Final[tuple[AdapterUnderTest, ...]] = (EXAMPLE,)
+ADAPTERS: Final[tuple[AdapterUnderTest, ...]] = (EXAMPLE, YAHOO)

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from marketdata.domain.bars import BarFlag, BarFrame, Int64Array
+from marketdata.domain.bars import PRICE_COLUMNS, BarFlag, BarFrame, Int64Array
 from marketdata.domain.calendar import SessionPart
 from marketdata.domain.company import CompanyFacts
 from marketdata.domain.corporate_action import CorporateAction, CorporateActionKind
@@ -106,7 +106,11 @@ def _days(symbol: str, seed: int) -> BarFrame:
 
 
 def _flagged(frame: BarFrame, end_us: Int64Array) -> BarFrame:
-    return replace(frame, flags=np.where(end_us <= NOW_US, BarFlag.FINAL, 0).astype(np.int16))
+    # Quoted in cents: 92.41000000000001 is no price, and some adapters take such noise away.
+    prices = {column.value: np.round(frame.column(column), 2) for column in PRICE_COLUMNS}
+    flags = np.where(end_us <= NOW_US, BarFlag.FINAL, 0).astype(np.int16)
+    # Something traded where there is a bar: 0 is what some send for a volume that they do not know.
+    return replace(frame, flags=flags, volume=np.maximum(frame.volume, 1), **prices)
 
 
 def _actions() -> tuple[CorporateAction, ...]:
