@@ -1,0 +1,28 @@
+"""A process that runs minutes of some symbols through the pipeline; prints its peak memory, MB."""
+
+import asyncio
+import os
+import resource
+import sys
+
+from marketdata.storage.embedded import ServerAddress
+from tests.benchmarks.pages import session_minutes
+from tests.benchmarks.pipeline import run_through
+from tests.benchmarks.setting import create_symbols
+from tests.support.storage import opened_storage
+
+
+async def main(database: ServerAddress, symbols: int) -> None:
+    """Run all of it in one run."""
+    async with opened_storage(lambda: database) as storage:
+        names = [f"M{number}" for number in range(symbols)]
+        await create_symbols(storage.symbols, names)
+        await run_through(storage, session_minutes(), names)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(peak)  # noqa: T201 -- what the benchmark reads
+
+
+if __name__ == "__main__":
+    host, port, user, name, count = sys.argv[1:]
+    address = ServerAddress(host, int(port), user, os.environ["PGPASSWORD"], name)
+    asyncio.run(main(address, int(count)))
