@@ -13,7 +13,7 @@ from psycopg import sql
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.commit import FEW_BARS, MOST_BARS_A_COMMIT, CommitResult
-from marketdata.storage.commit_many import MOST_BARS_A_SAVEPOINT
+from marketdata.storage.copy_in import MOST_BARS_A_SAVEPOINT
 from tests.support.bar_oracle import BarOracle
 from tests.support.bars import MANUAL_FEED, SAMPLE_FEED, Bar, days, frame_of, key_order, series
 from tests.support.rows import TABLES, changes, fetch, latest_bars, stored_bars
