@@ -29,6 +29,8 @@ class BarClasses:
     revision : int32[n]
         What a row that is written has: 0 where it is new, one more than the stored one's where it is
         different; 0 elsewhere.
+    stored_row : int64[n]
+        Where the bar of a row's symbol and time stands among the stored ones; -1 where it is new.
     """
 
     new: BoolArray
@@ -36,6 +38,7 @@ class BarClasses:
     same: BoolArray
     outranked: BoolArray
     revision: Int32Array
+    stored_row: Int64Array
 
 
 def classify(batch: BarFrame, stored: BarFrame, ranks: Mapping[int, int]) -> BarClasses:
@@ -68,7 +71,7 @@ def classify(batch: BarFrame, stored: BarFrame, ranks: Mapping[int, int]) -> Bar
     revision = np.zeros(n, np.int32)
     revision[is_stored] = found.revision + 1
     revision[~is_different] = 0
-    return BarClasses(~is_stored, is_different, is_same, is_outranked, revision)
+    return BarClasses(~is_stored, is_different, is_same, is_outranked, revision, row)
 
 
 def _stored_rows(batch: BarFrame, stored: BarFrame) -> Int64Array:

@@ -1,37 +1,33 @@
 """How one transaction stores many bars: compared with the stored ones here, written by COPY."""
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from marketdata.domain.bar_classification import classify
 from marketdata.domain.bars import BarFrame, Int16Array, Int64Array
 from marketdata.domain.time_range import from_unix_us
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage import commit_sql
-from marketdata.storage.bar_rows import sql_columns, to_column_frame
+from marketdata.storage.bar_rows import to_column_frame
 from marketdata.storage.bar_tables import partition_numbers
 from marketdata.storage.change_log import append_change, committed_seq
 from marketdata.storage.commit_few import Alongside, Check, CommitResult, array_parameters, change_of
-from marketdata.storage.copy_codec import COPY_HEADER, COPY_TRAILER, encode_text_rows
+from marketdata.storage.copy_codec import native
+from marketdata.storage.copy_in import copy_in
 from marketdata.storage.copy_order import copy_order
 from marketdata.storage.parameters import number_array, text_array, time_array
 from marketdata.storage.pools import Connection
 from marketdata.storage.rollup_marks import mark_written
 from marketdata.storage.stripes import lock_stripes
 
-# A COPY that meets a bar which it should not is undone back to its savepoint, and no further.
-MOST_BARS_A_SAVEPOINT: Final = 50_000
-# While the server takes one part of a COPY in (250 KB), the next one is encoded.
-_ENCODED_BARS: Final = 2_048
 # Where a batch has fewer bars than this share of the minutes (or days) that it spans, the stored bars
 # are looked up one by one: reading the whole span would read many that the batch does not touch.
 _SPARSE_SHARE: Final = 1 / 20
+_WRITE_ID: Final = np.dtype(">i8")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +47,17 @@ class _Surroundings:
     write_id: int
     ranks: Mapping[int, int]
     meeting: BarFrame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stored:
+    """Bars that are stored, and the write_id of each one's write, int64[n]."""
+
+    bars: BarFrame
+    write_id: Int64Array
+
+    def take(self, rows: Int64Array) -> "_Stored":
+        return _Stored(self.bars.take(rows), self.write_id[rows])
 
 
 async def commit_many(
@@ -93,7 +100,7 @@ async def commit_many(
             if alongside is not None:
                 await alongside(connection, result)
             return result
-        await _copy_in(connection, written, timeframe, around.write_id)
+        await _write(connection, written, timeframe, around.write_id)
         change = change_of(written, timeframe, result.accepted, result.revised)
         async with connection.pipeline():
             await connection.execute(
@@ -110,11 +117,11 @@ async def _merge(
     connection: Connection,
     frame: BarFrame,
     timeframe: Timeframe,
-    stored: BarFrame,
+    stored: _Stored,
     around: _Surroundings,
 ) -> tuple[CommitResult, BarFrame]:
-    """Delete what is replaced; return the counts, and the bars that are still to be written."""
-    classes = classify(frame, stored, around.ranks)
+    """Move away what is replaced; return the counts, and the bars that are still to be written."""
+    classes = classify(frame, stored.bars, around.ranks)
     result = CommitResult(
         accepted=int(classes.new.sum()),
         revised=int(classes.different.sum()),
@@ -122,7 +129,8 @@ async def _merge(
         outranked=int(classes.outranked.sum()),
     )
     if result.revised:
-        await _delete(connection, frame.take(classes.different), timeframe, around.write_id)
+        replaced = stored.take(classes.stored_row[classes.different])
+        await _supersede(connection, replaced, timeframe, around.write_id)
     is_written = classes.new | classes.different
     return result, replace(frame, revision=classes.revision).take(is_written).with_used_symbols()
 
@@ -149,7 +157,7 @@ def _meeting(frame: BarFrame, held: Mapping[str, tuple[int, int]]) -> BarFrame:
     return frame.take((frame.time_us >= first[index]) & (frame.time_us <= last[index]))
 
 
-async def _read_stored(connection: Connection, meeting: BarFrame, timeframe: Timeframe) -> BarFrame:
+async def _read_stored(connection: Connection, meeting: BarFrame, timeframe: Timeframe) -> _Stored:
     index = meeting.row_symbol_index()
     begins = np.flatnonzero(np.diff(index, prepend=-1))
     ends = np.append(begins[1:], len(meeting)) - 1
@@ -166,67 +174,42 @@ async def _read_stored(connection: Connection, meeting: BarFrame, timeframe: Tim
     cursor = await connection.execute(commit_sql.read_ranges(timeframe), parameters, binary=True)
     row = await cursor.fetchone()
     assert row is not None  # noqa: S101 -- an aggregate without GROUP BY has one row
-    return await asyncio.to_thread(to_column_frame, row, meeting.symbols, {})
+    return await asyncio.to_thread(_to_stored, row, meeting.symbols)
 
 
-async def _delete(
-    connection: Connection, replaced: BarFrame, timeframe: Timeframe, write_id: int
+def _to_stored(row: Sequence[bytes | None], symbols: tuple[str, ...]) -> _Stored:
+    *columns, write_ids = row
+    return _Stored(
+        to_column_frame(columns, symbols, {}), native(np.frombuffer(write_ids or b"", _WRITE_ID))
+    )
+
+
+async def _supersede(
+    connection: Connection, replaced: _Stored, timeframe: Timeframe, write_id: int
 ) -> None:
-    replaced = replaced.with_used_symbols()
+    """Move stored bars, ordered by symbol and time, to `bar_revision`."""
+    bars = replaced.bars.with_used_symbols()
     parameters = {
-        "write_id": write_id,
-        **_bounds(replaced),
-        "symbols": list(replaced.symbols),
-        "symbol": text_array(replaced.symbols, replaced.row_symbol_index()),
-        "time": time_array(replaced.time_us),
+        **_bounds(bars),
+        "symbols": list(bars.symbols),
+        "symbol": text_array(bars.symbols, bars.row_symbol_index()),
+        "time": time_array(bars.time_us),
     }
     await connection.execute(commit_sql.delete_replaced(timeframe), parameters)
+    more = {
+        "write_id": replaced.write_id,
+        "superseded_by": np.full(len(bars), write_id),
+        "timeframe": np.full(len(bars), timeframe.value.encode()),
+    }
+    await copy_in(connection, commit_sql.COPY_REPLACED, bars, np.arange(len(bars)), more)
 
 
-async def _copy_in(
+async def _write(
     connection: Connection, written: BarFrame, timeframe: Timeframe, write_id: int
 ) -> None:
     order = copy_order(partition_numbers(timeframe, written.time_us))
-    for first in range(0, len(written), MOST_BARS_A_SAVEPOINT):
-        part = order[first : first + MOST_BARS_A_SAVEPOINT]
-        # The one part of most writes needs no other savepoint than the transaction.
-        is_alone = len(part) == len(written)
-        async with nullcontext() if is_alone else connection.transaction():
-            await _copy_part(connection, written, part, timeframe, write_id)
-
-
-async def _copy_part(
-    connection: Connection,
-    written: BarFrame,
-    part: npt.NDArray[np.intp],
-    timeframe: Timeframe,
-    write_id: int,
-) -> None:
-    async with connection.cursor().copy(commit_sql.copy_bars(timeframe)) as copy:
-        await copy.write(COPY_HEADER)
-        for first in range(0, len(part), _ENCODED_BARS):
-            rows = written.take(part[first : first + _ENCODED_BARS])
-            rows = rows.with_used_symbols()  # those of one symbol have one width
-            columns = {**sql_columns(rows), "write_id": np.full(len(rows), write_id)}
-            await copy.write(encode_text_rows(rows.symbols, rows.row_symbol_index(), columns))
-            await _flush(connection)
-        await copy.write(COPY_TRAILER)
-
-
-async def _flush(connection: Connection) -> None:
-    """Wait until the system has taken over what was written.
-
-    psycopg only hands it to libpq, which moves all that is left in its buffer at every send: with
-    megabytes in it a COPY took a seventh longer.
-    """
-    loop, socket = asyncio.get_running_loop(), connection.pgconn.socket
-    while connection.pgconn.flush():
-        is_writable = asyncio.Event()
-        loop.add_writer(socket, is_writable.set)
-        try:
-            await is_writable.wait()
-        finally:
-            loop.remove_writer(socket)
+    more = {"write_id": np.full(len(written), write_id)}
+    await copy_in(connection, commit_sql.copy_bars(timeframe), written, order, more)
 
 
 def _newest(written: BarFrame) -> dict[str, Any]:

@@ -7,7 +7,8 @@ and class of each bar. It must run after the stripes are locked, as a statement 
 that its snapshot holds what other writers committed before.
 
 Many bars: what is stored in their ranges is read (`read_ranges`) and compared here, what is replaced is
-deleted (`delete_replaced`), and what is written goes in by COPY (`copy_bars`). COPY stores a row in a
+deleted (`delete_replaced`) and kept by COPY (`COPY_REPLACED`), and what is written goes in by COPY
+(`copy_bars`). COPY stores a row in a
 fifth of the time of INSERT ... ON CONFLICT, and reading and deleting take less than the rest
 (docs/benchmarks.md).
 
@@ -145,26 +146,27 @@ STORED_RANGES: Final = """
 """
 # By the primary key, within the partitions of the batch.
 _READ_RANGES: Final = sql.SQL("""
-    SELECT {values}
+    SELECT {values}, string_agg(int8send(write_id), ''::bytea)
       FROM unnest(%(index)s, %(symbol)s, %(first_time)s, %(last_time)s)
                AS asked (symbol_index, symbol, first_time, last_time)
      CROSS JOIN LATERAL (
-        SELECT {columns} FROM {table}
+        SELECT {columns}, write_id FROM {table}
          WHERE symbol = asked.symbol COLLATE "C"
            AND time >= asked.first_time AND time <= asked.last_time
            AND time >= %(first)s AND time <= %(last)s) AS stored
 """)
-# Their replacements are copied in afterwards; as they were they go to bar_revision.
+# Their replacements are copied in afterwards; as they were they are copied to bar_revision.
 _DELETE_REPLACED: Final = sql.SQL("""
-    WITH replaced AS (
-        DELETE FROM {table} AS stored
-         USING unnest(%(symbol)s, %(time)s) AS replaced (symbol, time)
-         WHERE stored.symbol = replaced.symbol COLLATE "C" AND stored.time = replaced.time
-           AND stored.symbol = ANY (%(symbols)s)
-           AND stored.time >= %(first)s AND stored.time <= %(last)s
-        RETURNING stored.*)
-    {keep}
+    DELETE FROM {table} AS stored
+     USING unnest(%(symbol)s, %(time)s) AS replaced (symbol, time)
+     WHERE stored.symbol = replaced.symbol COLLATE "C" AND stored.time = replaced.time
+       AND stored.symbol = ANY (%(symbols)s)
+       AND stored.time >= %(first)s AND stored.time <= %(last)s
 """)
+COPY_REPLACED: Final = sql.SQL("""
+    COPY bar_revision (symbol, {columns}, write_id, superseded_by, timeframe)
+    FROM STDIN (FORMAT binary)
+""").format(columns=_COLUMNS)
 _KEEP_LATEST: Final = sql.SQL("""
 WITH batch AS ({arrays}),
 latest AS (
@@ -183,7 +185,8 @@ def copy_bars(timeframe: Timeframe) -> sql.Composed:
 def read_ranges(timeframe: Timeframe) -> sql.Composed:
     """Compose the read of the stored bars in some ranges, all columns, in no order.
 
-    Answers one row of columns (`bar_rows.to_column_frame`), the position of the range's symbol first.
+    Answers one row of columns (`bar_rows.to_column_frame`), the position of the range's symbol first,
+    the write_ids last.
     """
     return _READ_RANGES.format(
         values=column_values(BarColumn, many=True), columns=_COLUMNS, table=bar_table(timeframe)
@@ -192,8 +195,7 @@ def read_ranges(timeframe: Timeframe) -> sql.Composed:
 
 def delete_replaced(timeframe: Timeframe) -> sql.Composed:
     """Compose the deletion of the bars that others will replace within the transaction."""
-    keep = keep_bars(timeframe, sql.SQL("replaced"), sql.Placeholder("write_id"))
-    return _DELETE_REPLACED.format(table=bar_table(timeframe), keep=keep)
+    return _DELETE_REPLACED.format(table=bar_table(timeframe))
 
 
 def keep_latest(timeframe: Timeframe) -> sql.Composed:

@@ -13,7 +13,7 @@ from psycopg import sql
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.commit import FEW_BARS, MOST_BARS_A_COMMIT, CommitResult
-from marketdata.storage.commit_many import MOST_BARS_A_SAVEPOINT
+from marketdata.storage.copy_in import MOST_BARS_A_SAVEPOINT
 from tests.support.bar_oracle import BarOracle
 from tests.support.bars import MANUAL_FEED, SAMPLE_FEED, Bar, days, frame_of, key_order, series
 from tests.support.rows import TABLES, changes, fetch, latest_bars, stored_bars
@@ -21,7 +21,7 @@ from tests.support.storage import Storage
 
 DAY: Final = Timeframe.DAY_1
 START_US: Final = days(20_000)
-RANKS: Final = {MANUAL_FEED: 1000, SAMPLE_FEED: 10, 3: 100, 4: 100}
+RANKS: Final = {MANUAL_FEED: 1000, SAMPLE_FEED: 10, 103: 100, 104: 100}
 # Few values, so that batches repeat, change and outrank what earlier ones stored. Twelve days meet a
 # partition's bound (day 20,010 from the epoch).
 PRICES = st.sampled_from([10.0, 10.5, 11.0])
@@ -75,12 +75,12 @@ async def test_commit_bars_given_random_histories_does_as_the_oracle(
 
 
 async def add_feeds(storage: Storage) -> None:
-    """Add two more feeds of one rank, with ids 3 and 4."""
+    """Add two more feeds of one rank, with ids of their own."""
     await fetch(
         storage,
         """
         INSERT INTO market_feed (feed_id, provider, feed, rank) OVERRIDING SYSTEM VALUE
-        VALUES (3, 'alpaca', 'iex', 100), (4, 'tiingo', 'iex', 100) ON CONFLICT DO NOTHING
+        VALUES (103, 'test', 'one', 100), (104, 'test', 'other', 100) ON CONFLICT DO NOTHING
         """,
     )
 
