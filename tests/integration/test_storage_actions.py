@@ -106,12 +106,20 @@ async def test_add_given_an_impossible_action_stores_none(
     assert len(await changes(storage)) == 1
 
 
-async def test_read_catalog_given_a_new_database_has_the_first_feeds(storage: Storage) -> None:
-    """Uploads outrank the sample; feeds are found by name and listed by rank."""
+async def test_read_catalog_given_a_new_database_has_its_feeds_by_rank(storage: Storage) -> None:
+    """Uploads outrank files, these the tapes, these one venue, that the sample (rule 17)."""
     async with storage.pools.query() as connection:
         catalog = await read_catalog(connection)
-    assert catalog.known_names() == [DEFAULT_FEED, "sample/eod"]
-    assert catalog.names == {1: "manual/upload", 2: "sample/eod"}
+    assert catalog.known_names() == [
+        DEFAULT_FEED,
+        "files/archive",
+        "alpha_vantage/core",
+        "yahoo/chart",
+        "alpaca/iex",
+        "tiingo/iex",
+        "sample/eod",
+    ]
+    assert [catalog.names[feed_id] for feed_id in (1, 2)] == ["manual/upload", "sample/eod"]
     upload, sample = catalog.find(DEFAULT_FEED), catalog.find("sample/eod")
     assert upload is not None
     assert sample is not None
