@@ -1,7 +1,6 @@
-"""The quarantine through the service: listed, released and dropped by RPCs, client and commands."""
+"""The quarantine through the service: listed, released and dropped by RPCs and client."""
 
 import asyncio
-import json
 import math
 from collections.abc import AsyncIterator, Callable
 from datetime import date
@@ -25,13 +24,11 @@ from marketdata.domain.symbol import NewSymbol
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import InvalidRequestError
 from marketdata.storage.embedded import ServerAddress
-from tests.contract.commands import Commands
 from tests.contract.refusals import refusal_of
 from tests.contract.service import CALL_SECONDS, Service, serving, state
-from tests.support.bars import NAN
 from tests.support.ingesting import days
 from tests.support.quality import scaled
-from tests.support.quarantined import NOT_FINITE, SPIKE, bar, judged, put
+from tests.support.quarantined import NOT_FINITE, bar
 from tests.support.rows import stored_bars
 from tests.support.scripted_provider import OneProvider, ScriptedProvider
 from tests.support.storage import Storage
@@ -41,19 +38,6 @@ OPEN: Final = messages.QUARANTINE_STATE_OPEN
 RELEASED: Final = messages.QUARANTINE_STATE_RELEASED
 DROPPED: Final = messages.QUARANTINE_STATE_DROPPED
 GOOD: Final = {"reason": "sure"}
-
-
-@pytest.fixture
-async def filled(service: Service) -> Service:
-    """Give a service with a symbol and three quarantined bars: 1 to release, 2 flagged, 3 invalid."""
-    await service.stores.symbols.create(NewSymbol("A"))
-    await put(
-        service.stores.pools,
-        judged(bar(day=1)),
-        judged(bar(day=2), rules=SPIKE),
-        judged(bar(day=3, close=NAN), rules=NOT_FINITE),
-    )
-    return service
 
 
 async def listed(service: Service, **fields: Any) -> list[Any]:
@@ -70,9 +54,11 @@ async def listed(service: Service, **fields: Any) -> list[Any]:
             return bars
 
 
-async def test_list_given_bars_returns_what_was_given_with_rules_and_remedies(filled: Service) -> None:
+async def test_list_given_bars_returns_them_with_rules_and_remedies(
+    quarantining: Service,
+) -> None:
     """Every value as the provider had it, NaN too, and what to do about each rule."""
-    found = await listed(filled)
+    found = await listed(quarantining)
     assert [one.quarantine_id for one in found] == [3, 2, 1]
     invalid = found[0]
     assert math.isnan(invalid.close)
@@ -87,17 +73,19 @@ async def test_list_given_bars_returns_what_was_given_with_rules_and_remedies(fi
     assert not invalid.HasField("decide_time")
 
 
-async def test_list_given_filters_returns_only_these(filled: Service) -> None:
+async def test_list_given_filters_returns_only_these(quarantining: Service) -> None:
     """Over pages; a token is good for its own filter only."""
-    assert [one.quarantine_id for one in await listed(filled, rule="SPIKE")] == [2]
-    assert await listed(filled, symbol="B") == []
-    assert len(await listed(filled, severity=messages.QUARANTINE_SEVERITY_REJECT, state=OPEN)) == 1
+    assert [one.quarantine_id for one in await listed(quarantining, rule="SPIKE")] == [2]
+    assert await listed(quarantining, symbol="B") == []
+    assert (
+        len(await listed(quarantining, severity=messages.QUARANTINE_SEVERITY_REJECT, state=OPEN)) == 1
+    )
     request = messages.ListQuarantinedBarsRequest(page_size=2)
-    page = await filled.ingestion.ListQuarantinedBars(request, timeout=CALL_SECONDS)
+    page = await quarantining.ingestion.ListQuarantinedBars(request, timeout=CALL_SECONDS)
     other = messages.ListQuarantinedBarsRequest(
         page_token=page.next_page_token, filter=messages.QuarantineFilter(symbol="A")
     )
-    refusal = await refusal_of(filled.ingestion.ListQuarantinedBars(other, timeout=CALL_SECONDS))
+    refusal = await refusal_of(quarantining.ingestion.ListQuarantinedBars(other, timeout=CALL_SECONDS))
     assert refusal.violations == {("page_token", "INVALID_PAGE_TOKEN")}
 
 
@@ -170,7 +158,7 @@ BAD_DECISIONS: Final[dict[str, tuple[dict[str, Any], set[tuple[str, str]]]]] = {
 
 @pytest.mark.parametrize(("fields", "violations"), BAD_DECISIONS.values(), ids=BAD_DECISIONS.keys())
 async def test_decisions_given_bad_requests_change_nothing(
-    filled: Service,
+    quarantining: Service,
     database: ServerAddress,
     fields: dict[str, Any],
     violations: set[tuple[str, str]],
@@ -178,10 +166,10 @@ async def test_decisions_given_bad_requests_change_nothing(
     """Both calls say everything that is wrong."""
     before = state(database)
     calls: list[Callable[[], Any]] = [
-        lambda: filled.ingestion.ReleaseQuarantinedBars(
+        lambda: quarantining.ingestion.ReleaseQuarantinedBars(
             messages.ReleaseQuarantinedBarsRequest(**fields), timeout=CALL_SECONDS
         ),
-        lambda: filled.ingestion.DropQuarantinedBars(
+        lambda: quarantining.ingestion.DropQuarantinedBars(
             messages.DropQuarantinedBarsRequest(**fields), timeout=CALL_SECONDS
         ),
     ]
@@ -190,34 +178,36 @@ async def test_decisions_given_bad_requests_change_nothing(
     assert state(database) == before
 
 
-async def test_drop_given_no_reason_is_refused(filled: Service) -> None:
+async def test_drop_given_no_reason_is_refused(quarantining: Service) -> None:
     """Whoever looks at it later wants to know why."""
     request = messages.DropQuarantinedBarsRequest(quarantine_ids=[1])
-    refusal = await refusal_of(filled.ingestion.DropQuarantinedBars(request, timeout=CALL_SECONDS))
+    refusal = await refusal_of(
+        quarantining.ingestion.DropQuarantinedBars(request, timeout=CALL_SECONDS)
+    )
     assert refusal.violations == {("reason", "REQUIRED")}
 
 
 async def test_release_given_numbers_says_what_became_of_each(
-    filled: Service, storage: Storage
+    quarantining: Service, storage: Storage
 ) -> None:
     """Stored, seen, or refused with what to do; sent again it changes nothing."""
     request = messages.ReleaseQuarantinedBarsRequest(quarantine_ids=[1, 2, 3, 99], reason="right")
-    first = await filled.ingestion.ReleaseQuarantinedBars(request, timeout=CALL_SECONDS)
+    first = await quarantining.ingestion.ReleaseQuarantinedBars(request, timeout=CALL_SECONDS)
     assert (first.released_count, first.accepted_count, first.refused_count) == (2, 1, 2)
     refusals = {one.quarantine_id: one for one in first.refusals}
     assert {number: one.reason for number, one in refusals.items()} == {3: "INVALID", 99: "NOT_FOUND"}
     assert "drop it" in refusals[3].description
-    again = await filled.ingestion.ReleaseQuarantinedBars(request, timeout=CALL_SECONDS)
+    again = await quarantining.ingestion.ReleaseQuarantinedBars(request, timeout=CALL_SECONDS)
     assert (again.released_count, again.unchanged_count, again.refused_count) == (0, 2, 2)
     assert [one.key for one in await stored_bars(storage, Timeframe.DAY_1)] == [bar(day=1).key]
-    assert {one.quarantine_id: one.state for one in await listed(filled)} == {
+    assert {one.quarantine_id: one.state for one in await listed(quarantining)} == {
         1: RELEASED, 2: RELEASED, 3: OPEN,
     }  # fmt: skip
 
 
-async def test_clients_given_a_quarantine_list_release_and_drop(filled: Service) -> None:
+async def test_clients_given_a_quarantine_list_release_and_drop(quarantining: Service) -> None:
     """Both faces, in domain types."""
-    async with MarketDataClient(filled.address) as client:
+    async with MarketDataClient(quarantining.address) as client:
         wanted = QuarantineFilter(symbol="A", rule=QualityRule.SCALE_100X, timeframe=Timeframe.DAY_1)
         (found,) = [one async for one in client.list_quarantined_bars(wanted)]
         assert (found.severity, found.state) == (Severity.REJECT, QuarantineState.OPEN)
@@ -231,7 +221,7 @@ async def test_clients_given_a_quarantine_list_release_and_drop(filled: Service)
             await client.drop_quarantined_bars([], reason="nothing")
 
     def look() -> dict[int, QuarantineState]:
-        with SyncMarketDataClient(filled.address) as client:
+        with SyncMarketDataClient(quarantining.address) as client:
             return {one.quarantine_id: one.state for one in client.list_quarantined_bars()}
 
     assert await asyncio.to_thread(look) == {
@@ -284,76 +274,3 @@ async def test_run_given_a_wrong_day_quarantines_it_until_it_is_released(
         assert (again.quarantine_id, again.state) == (found.quarantine_id, QuarantineState.RELEASED)
     stored = {one.time_us for one in await stored_bars(storage, Timeframe.DAY_1)}
     assert wrong_us in stored
-
-
-async def test_command_list_given_bars_shows_open_ones_with_remedies(
-    filled: Service, commands: Commands
-) -> None:
-    """A line a bar, and below what each rule means; filters by options."""
-    commands.use_service(filled.address)
-    found = await commands.run("ingest", "quarantine", "list")
-    assert found.code == 0
-    assert [row[:5] for row in found.table() if row] == [
-        ["3", "A", "1970-01-04", "1d", "invalid"],
-        ["2", "A", "1970-01-03", "1d", "flag"],
-        ["1", "A", "1970-01-02", "1d", "reject"],
-    ]
-    assert f"SCALE_100X: {QualityRule.SCALE_100X.description}" in found.err
-    spikes = await commands.run("ingest", "quarantine", "list", "--rule", "spike", "--symbol", "A")
-    assert [row[0] for row in spikes.table() if row] == ["2"]
-    none = await commands.run("ingest", "quarantine", "list", "--state", "dropped")
-    assert (none.code, none.out) == (0, "")
-    assert "no such bars" in none.err
-
-
-async def test_command_list_given_json_or_csv_writes_every_field(
-    filled: Service, commands: Commands
-) -> None:
-    """What is NaN is null; rules are lists."""
-    commands.use_service(filled.address)
-    found = await commands.run("ingest", "quarantine", "list", "--any-state", "--json")
-    invalid, _, reject = [json.loads(line) for line in found.out.splitlines()]
-    assert (invalid["close"], invalid["trade_count"], invalid["decided"]) == (None, None, None)
-    assert invalid["rules"] == [rule.name for rule in NOT_FINITE]
-    assert (reject["time"], reject["close"], reject["vwap"]) == ("1970-01-02", 11.0, 10.5)
-    table = await commands.run("ingest", "quarantine", "list", "--csv", "--severity", "reject")
-    assert len(table.out.splitlines()) == 2
-
-
-async def test_command_release_and_drop_given_bars_say_what_became_of_them(
-    filled: Service, commands: Commands, storage: Storage
-) -> None:
-    """Refused ones end with exit code 1 and their reason; by numbers or by options."""
-    commands.use_service(filled.address)
-    first = await commands.run("ingest", "quarantine", "release", "1", "3", "--reason", "right")
-    assert first.code == 1
-    assert first.out == "Released 1 bars (stored: 1 new, 0 revised, 0 unchanged).\n"
-    assert "3: it can never be stored; drop it" in first.err
-    assert len(await stored_bars(storage, Timeframe.DAY_1)) == 1
-    again = await commands.run("ingest", "quarantine", "release", "1")
-    assert (again.code, again.err) == (0, "")
-    assert again.out.endswith("1 had been before.\n")
-    drop = await commands.run(
-        "ingest", "quarantine", "drop", "--rule", "NOT_FINITE", "--reason", "no price"
-    )
-    assert (drop.code, drop.out, drop.err) == (0, "Dropped 1 bars.\n", "")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["release"], "name bars by their ID"),
-        (["release", "1", "--symbol", "A"], "exclude each other"),
-        (["list", "--rule", "NO"], "SCALE_100X"),
-        (["list", "--severity", "bad"], "invalid, reject, flag"),
-        (["drop", "1"], "--reason"),
-        (["list", "--json", "--csv"], "exclude each other"),
-    ],
-)
-async def test_command_given_mistakes_of_usage_ends_with_2(
-    commands: Commands, arguments: list[str], says: str
-) -> None:
-    """Before anything is asked of the service."""
-    found = await commands.run("ingest", "quarantine", *arguments)
-    assert found.code == 2
-    assert says in " ".join(found.err.replace("│", " ").split())
