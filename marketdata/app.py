@@ -53,6 +53,8 @@ from marketdata.storage.maintenance import Maintenance, Trimmer, Upkeep, maintai
 from marketdata.storage.modes import DatabaseFacts, probe
 from marketdata.storage.partitions import Partitions
 from marketdata.storage.pools import PoolLimits, Pools
+from marketdata.storage.quarantine import QuarantineReader
+from marketdata.storage.quarantine_decisions import QuarantineDecider
 from marketdata.storage.revisions import RevisionReader
 from marketdata.storage.statistics import StatisticsReader
 from marketdata.storage.symbol_deletion import SymbolDeleter
@@ -91,6 +93,8 @@ class Stores:
     statistics: StatisticsReader
     deleter: BarDeleter
     intake: BarIntake
+    quarantine: QuarantineReader
+    quarantine_decider: QuarantineDecider
 
     @property
     def sample(self) -> SampleImporter:
@@ -131,6 +135,7 @@ def build_stores(address: AddressOf, settings: Settings) -> Stores:
     pools = Pools(address, limits, notifier.wake)
     executor = ThreadPoolExecutor(settings.stream_pool_size, thread_name_prefix="bulk-read")
     reader = BarReader(pools, executor)
+    intake = BarIntake(pools, BarWriter(pools, Partitions(pools)))
     return Stores(
         pools=pools,
         notifier=notifier,
@@ -144,7 +149,9 @@ def build_stores(address: AddressOf, settings: Settings) -> Stores:
         revisions=RevisionReader(pools),
         statistics=StatisticsReader(pools),
         deleter=BarDeleter(pools),
-        intake=BarIntake(pools, BarWriter(pools, Partitions(pools))),
+        intake=intake,
+        quarantine=QuarantineReader(pools),
+        quarantine_decider=QuarantineDecider(pools, intake, SystemClock()),
     )
 
 
@@ -292,6 +299,8 @@ class _Frontend:
                 ingestion.starter,
                 ingestion.providers.describe,
                 ingestion.executor.wake,
+                stores.quarantine,
+                stores.quarantine_decider,
             ),
             health=self._health.servicer,
         )

@@ -7,7 +7,7 @@ from typing import Final
 import typer
 from rich.markup import escape
 
-from marketdata.cli import change_log
+from marketdata.cli import change_log, quarantine
 from marketdata.cli import ingest as ingest_commands
 from marketdata.cli import retention as retention_commands
 from marketdata.cli import storage as storage_commands
@@ -77,6 +77,7 @@ def _ingest() -> typer.Typer:
         ingest_commands.providers,
     ):
         group.command(command.__name__, help=help_of(command))(command)
+    group.add_typer(quarantine.group(), name="quarantine")
     return group
 
 

@@ -18,7 +18,7 @@ from marketdata.domain.timeframe import Timeframe
 # What a shell reports of a command that Ctrl-C ended.
 INTERRUPTED: Final = 130
 # What the csv module would write as Python spells it.
-_NOT_OF_CSV: Final = frozenset({bool, dict})
+_NOT_OF_CSV: Final = frozenset({bool, dict, list})
 
 
 class RowForm(Enum):

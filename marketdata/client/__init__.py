@@ -22,6 +22,12 @@ from marketdata.client.bar_stream import BarStream
 from marketdata.client.bars import Bars
 from marketdata.client.channels import DEFAULT_ADDRESS
 from marketdata.client.ingestion_answers import RunStatus, RunTrouble
+from marketdata.client.quarantine_answers import (
+    BarsDropped,
+    BarsReleased,
+    QuarantinedBar,
+    RefusedDecision,
+)
 from marketdata.client.retry import RetryPolicy
 from marketdata.client.service import DEFAULT_TIMEOUT_SECONDS, MarketDataClient
 from marketdata.client.symbol_calls import SymbolField
@@ -35,6 +41,8 @@ from marketdata.domain.corporate_action import CorporateAction, CorporateActionK
 from marketdata.domain.coverage import GapReason, SessionCounts
 from marketdata.domain.ingestion_run import IngestionMode, ProviderWait, RunCounts, RunState
 from marketdata.domain.provider import ProviderDescription
+from marketdata.domain.quality.rules import QualityRule, Severity
+from marketdata.domain.quarantine import QuarantineFilter, QuarantineState
 from marketdata.domain.symbol import AssetClass, NewSymbol, Symbol, SymbolStatus
 from marketdata.domain.symbol_query import (
     MatchKind,
@@ -63,6 +71,8 @@ __all__ = [
     "Bars",
     "BarsCreated",
     "BarsDeleted",
+    "BarsDropped",
+    "BarsReleased",
     "CorporateAction",
     "CorporateActionKind",
     "Coverage",
@@ -75,6 +85,11 @@ __all__ = [
     "NewSymbol",
     "ProviderDescription",
     "ProviderWait",
+    "QualityRule",
+    "QuarantineFilter",
+    "QuarantineState",
+    "QuarantinedBar",
+    "RefusedDecision",
     "RejectedBars",
     "RetryPolicy",
     "RunCounts",
@@ -83,6 +98,7 @@ __all__ = [
     "RunTrouble",
     "SessionCounts",
     "SessionHours",
+    "Severity",
     "Symbol",
     "SymbolField",
     "SymbolMatch",

@@ -6,6 +6,7 @@ from typing import Final, Generic, TypeVar
 
 from bifrost.marketdata.v1 import bars_service_pb2 as bars
 from bifrost.marketdata.v1 import ingestion_service_pb2 as ingestion
+from bifrost.marketdata.v1 import quarantine_pb2 as quarantine
 from bifrost.marketdata.v1 import symbol_service_pb2 as symbols
 from google.protobuf.message import Message
 
@@ -139,6 +140,20 @@ CANCEL_INGESTION_RUN: Final = Method[
     ingestion.CancelIngestionRunResponse.FromString,
     is_repeatable=True,
 )
+LIST_QUARANTINED_BARS: Final = Method[
+    quarantine.ListQuarantinedBarsRequest, quarantine.ListQuarantinedBarsResponse
+](
+    f"{_INGESTION}ListQuarantinedBars",
+    quarantine.ListQuarantinedBarsResponse.FromString,
+    is_repeatable=True,
+)
+# Of a filter, a second one would decide of the next bars.
+RELEASE_QUARANTINED_BARS: Final = Method[
+    quarantine.ReleaseQuarantinedBarsRequest, quarantine.ReleaseQuarantinedBarsResponse
+](f"{_INGESTION}ReleaseQuarantinedBars", quarantine.ReleaseQuarantinedBarsResponse.FromString)
+DROP_QUARANTINED_BARS: Final = Method[
+    quarantine.DropQuarantinedBarsRequest, quarantine.DropQuarantinedBarsResponse
+](f"{_INGESTION}DropQuarantinedBars", quarantine.DropQuarantinedBarsResponse.FromString)
 
 METHODS: Final = (
     GET_SYMBOL,
@@ -166,4 +181,7 @@ METHODS: Final = (
     LIST_INGESTION_RUNS,
     WATCH_INGESTION_RUN,
     CANCEL_INGESTION_RUN,
+    LIST_QUARANTINED_BARS,
+    RELEASE_QUARANTINED_BARS,
+    DROP_QUARANTINED_BARS,
 )

@@ -11,6 +11,7 @@ from marketdata.client.bar_revisions import BarRevisions
 from marketdata.client.bar_writes import BarWrites
 from marketdata.client.channels import DEFAULT_ADDRESS, channel_options
 from marketdata.client.ingestion_calls import IngestionCalls
+from marketdata.client.quarantine_calls import QuarantineCalls
 from marketdata.client.retry import DEFAULT_RETRIES, RetryPolicy
 from marketdata.client.symbol_calls import SymbolCalls
 from marketdata.client.transport import Transport
@@ -20,7 +21,7 @@ from marketdata.client.transport import Transport
 DEFAULT_TIMEOUT_SECONDS: Final = 60.0
 
 
-class MarketDataClient(SymbolCalls, BarReads, BarRevisions, BarWrites, IngestionCalls):
+class MarketDataClient(SymbolCalls, BarReads, BarRevisions, BarWrites, IngestionCalls, QuarantineCalls):
     """Calls the service from an event loop; an async context manager that closes its connection.
 
     It connects at the first call and belongs to the event loop of that call; any number of tasks may

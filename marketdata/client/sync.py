@@ -173,6 +173,10 @@ class SyncMarketDataClient:
     watch_ingestion_run = _iterating(MarketDataClient.watch_ingestion_run)
     cancel_ingestion_run = _blocking(MarketDataClient.cancel_ingestion_run)
 
+    list_quarantined_bars = _iterating(MarketDataClient.list_quarantined_bars)
+    release_quarantined_bars = _blocking(MarketDataClient.release_quarantined_bars)
+    drop_quarantined_bars = _blocking(MarketDataClient.drop_quarantined_bars)
+
 
 def _make_channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
     if credentials is None:

@@ -11,7 +11,10 @@ from bifrost.marketdata.v1.ingestion_service_pb2_grpc import IngestionServiceSer
 from marketdata.domain.ingestion_run import IngestionRun
 from marketdata.domain.provider import ProviderDescription
 from marketdata.ingestion.run_starter import RunStarter
+from marketdata.servicers.quarantine import QuarantineCalls
 from marketdata.storage.ingestion.runs import RunStore
+from marketdata.storage.quarantine import QuarantineReader
+from marketdata.storage.quarantine_decisions import QuarantineDecider
 from marketdata.wire.ingestion_requests import (
     parse_list_runs,
     parse_run_id,
@@ -27,8 +30,8 @@ Context = grpc.aio.ServicerContext[Any, Any]
 _WATCH_SECONDS: Final = 0.5
 
 
-class IngestionServicer(IngestionServiceServicer):
-    """Serves providers and runs.
+class IngestionServicer(QuarantineCalls, IngestionServiceServicer):
+    """Serves providers, runs and the quarantine.
 
     Parameters
     ----------
@@ -40,6 +43,8 @@ class IngestionServicer(IngestionServiceServicer):
         Lists the providers.
     on_cancelled : callable
         Told when somebody asked a run to end.
+    quarantine, decider : QuarantineReader, QuarantineDecider
+        List quarantined bars, and decide of them.
     """
 
     def __init__(
@@ -48,7 +53,10 @@ class IngestionServicer(IngestionServiceServicer):
         starter: RunStarter,
         describe: Callable[[], Sequence[ProviderDescription]],
         on_cancelled: Callable[[], None],
+        quarantine: QuarantineReader,
+        decider: QuarantineDecider,
     ) -> None:
+        super().__init__(quarantine, decider)
         self._runs = runs
         self._starter = starter
         self._describe = describe

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from marketdata.domain.symbol import NewSymbol
 from marketdata.storage.embedded import ServerAddress
 from tests.contract.commands import Commands
 from tests.contract.known import Known, fill
 from tests.contract.service import Service, serving
+from tests.support.bars import NAN
 from tests.support.databases import Databases
+from tests.support.quarantined import NOT_FINITE, SPIKE, bar, judged, put
 
 
 @pytest.fixture
@@ -39,3 +42,16 @@ def commands(
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     return Commands(monkeypatch, capsys)
+
+
+@pytest.fixture
+async def quarantining(service: Service) -> Service:
+    """Give a service with a symbol and three quarantined bars: 1 to release, 2 flagged, 3 invalid."""
+    await service.stores.symbols.create(NewSymbol("A"))
+    await put(
+        service.stores.pools,
+        judged(bar(day=1)),
+        judged(bar(day=2), rules=SPIKE),
+        judged(bar(day=3, close=NAN), rules=NOT_FINITE),
+    )
+    return service

@@ -44,6 +44,7 @@ _STATE: Final = """
            (SELECT count(*) FROM bar_change), (SELECT count(*) FROM market_symbol),
            (SELECT count(*) FROM symbol_validity), (SELECT count(*) FROM bar_latest),
            (SELECT count(*) FROM ingestion_run), (SELECT count(*) FROM ingestion_task),
+           (SELECT count(*) FROM bar_quarantine WHERE state = 'open'),
            (SELECT count(*) FROM market_stock_hist_bars_min_ts),
            (SELECT count(*) FROM market_stock_hist_bars_hour_ts),
            (SELECT count(*) FROM market_stock_hist_bars_day_ts)

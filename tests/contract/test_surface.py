@@ -58,6 +58,9 @@ RPCS: Final = {
         "ListIngestionRuns": UNARY,
         "WatchIngestionRun": (False, True),
         "CancelIngestionRun": UNARY,
+        "ListQuarantinedBars": UNARY,
+        "ReleaseQuarantinedBars": UNARY,
+        "DropQuarantinedBars": UNARY,
     },
 }
 

@@ -49,9 +49,15 @@ CALLS: Final = {
     "ListIngestionRuns": "list_ingestion_runs",
     "WatchIngestionRun": "watch_ingestion_run",
     "CancelIngestionRun": "cancel_ingestion_run",
+    "ListQuarantinedBars": "list_quarantined_bars",
+    "ReleaseQuarantinedBars": "release_quarantined_bars",
+    "DropQuarantinedBars": "drop_quarantined_bars",
 }
 # Sent twice, they would report a failure of what was done, or hide what the first one did.
-NOT_RETRIED: Final = {"CreateSymbol", "UpdateSymbol", "DeleteSymbol", "DeleteBars"}
+NOT_RETRIED: Final = {
+    "CreateSymbol", "UpdateSymbol", "DeleteSymbol", "DeleteBars",
+    "ReleaseQuarantinedBars", "DropQuarantinedBars",
+}  # fmt: skip
 
 
 def public(kind: type) -> set[str]:
@@ -134,7 +140,9 @@ def test_public_names_given_package_are_these() -> None:
             "DEFAULT_ADDRESS", "DEFAULT_TIMEOUT_SECONDS",
             "ActionsCreated", "Adjustment", "AppliedRead", "AssetClass", "Bar", "BarColumn", "BarFlag",
             "BarFrame", "BarOrder", "BarPage", "BarStream", "BarVersion", "Bars",
-            "BarsCreated", "BarsDeleted",
+            "BarsCreated", "BarsDeleted", "BarsDropped", "BarsReleased",
+            "QualityRule", "QuarantineFilter", "QuarantineState", "QuarantinedBar", "RefusedDecision",
+            "Severity",
             "CorporateAction", "CorporateActionKind", "Coverage", "CoverageGap", "GapReason",
             "IngestionMode", "LatestBar", "MarketDataClient", "MatchKind", "NewSymbol",
             "ProviderDescription", "ProviderWait", "RejectedBars", "RetryPolicy", "RunCounts",

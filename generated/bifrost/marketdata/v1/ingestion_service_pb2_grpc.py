@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from bifrost.marketdata.v1 import ingestion_service_pb2 as bifrost_dot_marketdata_dot_v1_dot_ingestion__service__pb2
+from bifrost.marketdata.v1 import quarantine_pb2 as bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -65,6 +66,21 @@ class IngestionServiceStub:
                 request_serializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__service__pb2.CancelIngestionRunRequest.SerializeToString,
                 response_deserializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__service__pb2.CancelIngestionRunResponse.FromString,
                 _registered_method=True)
+        self.ListQuarantinedBars = channel.unary_unary(
+                '/bifrost.marketdata.v1.IngestionService/ListQuarantinedBars',
+                request_serializer=bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.ListQuarantinedBarsRequest.SerializeToString,
+                response_deserializer=bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.ListQuarantinedBarsResponse.FromString,
+                _registered_method=True)
+        self.ReleaseQuarantinedBars = channel.unary_unary(
+                '/bifrost.marketdata.v1.IngestionService/ReleaseQuarantinedBars',
+                request_serializer=bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.ReleaseQuarantinedBarsRequest.SerializeToString,
+                response_deserializer=bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.ReleaseQuarantinedBarsResponse.FromString,
+                _registered_method=True)
+        self.DropQuarantinedBars = channel.unary_unary(
+                '/bifrost.marketdata.v1.IngestionService/DropQuarantinedBars',
+                request_serializer=bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.DropQuarantinedBarsRequest.SerializeToString,
+                response_deserializer=bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.DropQuarantinedBarsResponse.FromString,
+                _registered_method=True)
 
 
 class IngestionServiceServicer:
@@ -117,6 +133,30 @@ class IngestionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListQuarantinedBars(self, request, context):
+        """Lists bars that break a rule of quality, those found last first, a page at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseQuarantinedBars(self, request, context):
+        """Stores bars that were kept aside, as any other bars, and notes it in the same transaction (one for each
+        timeframe). Of flagged ones, which are stored already, it notes that somebody looked at them. Sent again
+        it changes nothing. ABORTED (WRITE_CONFLICT) where somebody else decided meanwhile.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DropQuarantinedBars(self, request, context):
+        """Notes of bars that they are to stay out. Sent again it changes nothing. ABORTED (WRITE_CONFLICT) where
+        somebody else decided meanwhile; nothing was dropped then.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IngestionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -149,6 +189,21 @@ def add_IngestionServiceServicer_to_server(servicer, server):
                     servicer.CancelIngestionRun,
                     request_deserializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__service__pb2.CancelIngestionRunRequest.FromString,
                     response_serializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__service__pb2.CancelIngestionRunResponse.SerializeToString,
+            ),
+            'ListQuarantinedBars': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListQuarantinedBars,
+                    request_deserializer=bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.ListQuarantinedBarsRequest.FromString,
+                    response_serializer=bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.ListQuarantinedBarsResponse.SerializeToString,
+            ),
+            'ReleaseQuarantinedBars': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseQuarantinedBars,
+                    request_deserializer=bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.ReleaseQuarantinedBarsRequest.FromString,
+                    response_serializer=bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.ReleaseQuarantinedBarsResponse.SerializeToString,
+            ),
+            'DropQuarantinedBars': grpc.unary_unary_rpc_method_handler(
+                    servicer.DropQuarantinedBars,
+                    request_deserializer=bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.DropQuarantinedBarsRequest.FromString,
+                    response_serializer=bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.DropQuarantinedBarsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -314,6 +369,87 @@ class IngestionService:
             '/bifrost.marketdata.v1.IngestionService/CancelIngestionRun',
             bifrost_dot_marketdata_dot_v1_dot_ingestion__service__pb2.CancelIngestionRunRequest.SerializeToString,
             bifrost_dot_marketdata_dot_v1_dot_ingestion__service__pb2.CancelIngestionRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListQuarantinedBars(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bifrost.marketdata.v1.IngestionService/ListQuarantinedBars',
+            bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.ListQuarantinedBarsRequest.SerializeToString,
+            bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.ListQuarantinedBarsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseQuarantinedBars(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bifrost.marketdata.v1.IngestionService/ReleaseQuarantinedBars',
+            bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.ReleaseQuarantinedBarsRequest.SerializeToString,
+            bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.ReleaseQuarantinedBarsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DropQuarantinedBars(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bifrost.marketdata.v1.IngestionService/DropQuarantinedBars',
+            bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.DropQuarantinedBarsRequest.SerializeToString,
+            bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.DropQuarantinedBarsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from bifrost.marketdata.v1 import ingestion_service_pb2 as _ingestion_service_pb2
+from bifrost.marketdata.v1 import quarantine_pb2 as _quarantine_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
@@ -51,6 +52,17 @@ class IngestionServiceStub:
     """
     CancelIngestionRun: _grpc.UnaryUnaryMultiCallable[_ingestion_service_pb2.CancelIngestionRunRequest, _ingestion_service_pb2.CancelIngestionRunResponse]
     """Asks a run to end. What it has fetched stays; one that is over stays as it is. NOT_FOUND (RUN_NOT_FOUND)."""
+    ListQuarantinedBars: _grpc.UnaryUnaryMultiCallable[_quarantine_pb2.ListQuarantinedBarsRequest, _quarantine_pb2.ListQuarantinedBarsResponse]
+    """Lists bars that break a rule of quality, those found last first, a page at a time."""
+    ReleaseQuarantinedBars: _grpc.UnaryUnaryMultiCallable[_quarantine_pb2.ReleaseQuarantinedBarsRequest, _quarantine_pb2.ReleaseQuarantinedBarsResponse]
+    """Stores bars that were kept aside, as any other bars, and notes it in the same transaction (one for each
+    timeframe). Of flagged ones, which are stored already, it notes that somebody looked at them. Sent again
+    it changes nothing. ABORTED (WRITE_CONFLICT) where somebody else decided meanwhile.
+    """
+    DropQuarantinedBars: _grpc.UnaryUnaryMultiCallable[_quarantine_pb2.DropQuarantinedBarsRequest, _quarantine_pb2.DropQuarantinedBarsResponse]
+    """Notes of bars that they are to stay out. Sent again it changes nothing. ABORTED (WRITE_CONFLICT) where
+    somebody else decided meanwhile; nothing was dropped then.
+    """
 
 @_typing.type_check_only
 class IngestionServiceAsyncStub(IngestionServiceStub):
@@ -75,6 +87,17 @@ class IngestionServiceAsyncStub(IngestionServiceStub):
     """
     CancelIngestionRun: _aio.UnaryUnaryMultiCallable[_ingestion_service_pb2.CancelIngestionRunRequest, _ingestion_service_pb2.CancelIngestionRunResponse]  # type: ignore[assignment]
     """Asks a run to end. What it has fetched stays; one that is over stays as it is. NOT_FOUND (RUN_NOT_FOUND)."""
+    ListQuarantinedBars: _aio.UnaryUnaryMultiCallable[_quarantine_pb2.ListQuarantinedBarsRequest, _quarantine_pb2.ListQuarantinedBarsResponse]  # type: ignore[assignment]
+    """Lists bars that break a rule of quality, those found last first, a page at a time."""
+    ReleaseQuarantinedBars: _aio.UnaryUnaryMultiCallable[_quarantine_pb2.ReleaseQuarantinedBarsRequest, _quarantine_pb2.ReleaseQuarantinedBarsResponse]  # type: ignore[assignment]
+    """Stores bars that were kept aside, as any other bars, and notes it in the same transaction (one for each
+    timeframe). Of flagged ones, which are stored already, it notes that somebody looked at them. Sent again
+    it changes nothing. ABORTED (WRITE_CONFLICT) where somebody else decided meanwhile.
+    """
+    DropQuarantinedBars: _aio.UnaryUnaryMultiCallable[_quarantine_pb2.DropQuarantinedBarsRequest, _quarantine_pb2.DropQuarantinedBarsResponse]  # type: ignore[assignment]
+    """Notes of bars that they are to stay out. Sent again it changes nothing. ABORTED (WRITE_CONFLICT) where
+    somebody else decided meanwhile; nothing was dropped then.
+    """
 
 class IngestionServiceServicer(metaclass=_abc_1.ABCMeta):
     """How bars come in from providers."""
@@ -132,5 +155,34 @@ class IngestionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ingestion_service_pb2.CancelIngestionRunResponse, _abc.Awaitable[_ingestion_service_pb2.CancelIngestionRunResponse]]:
         """Asks a run to end. What it has fetched stays; one that is over stays as it is. NOT_FOUND (RUN_NOT_FOUND)."""
+
+    @_abc_1.abstractmethod
+    def ListQuarantinedBars(
+        self,
+        request: _quarantine_pb2.ListQuarantinedBarsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quarantine_pb2.ListQuarantinedBarsResponse, _abc.Awaitable[_quarantine_pb2.ListQuarantinedBarsResponse]]:
+        """Lists bars that break a rule of quality, those found last first, a page at a time."""
+
+    @_abc_1.abstractmethod
+    def ReleaseQuarantinedBars(
+        self,
+        request: _quarantine_pb2.ReleaseQuarantinedBarsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quarantine_pb2.ReleaseQuarantinedBarsResponse, _abc.Awaitable[_quarantine_pb2.ReleaseQuarantinedBarsResponse]]:
+        """Stores bars that were kept aside, as any other bars, and notes it in the same transaction (one for each
+        timeframe). Of flagged ones, which are stored already, it notes that somebody looked at them. Sent again
+        it changes nothing. ABORTED (WRITE_CONFLICT) where somebody else decided meanwhile.
+        """
+
+    @_abc_1.abstractmethod
+    def DropQuarantinedBars(
+        self,
+        request: _quarantine_pb2.DropQuarantinedBarsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quarantine_pb2.DropQuarantinedBarsResponse, _abc.Awaitable[_quarantine_pb2.DropQuarantinedBarsResponse]]:
+        """Notes of bars that they are to stay out. Sent again it changes nothing. ABORTED (WRITE_CONFLICT) where
+        somebody else decided meanwhile; nothing was dropped then.
+        """
 
 def add_IngestionServiceServicer_to_server(servicer: IngestionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
