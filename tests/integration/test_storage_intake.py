@@ -66,7 +66,7 @@ async def test_store_given_an_unknown_feed_refuses_all(storage: Storage) -> None
     frame = frame_with_feeds(Bar("A", days(1), feed=0), f0="manual/upload", f1="nobody/nothing")
     with pytest.raises(
         InvalidRequestError,
-        match="nobody/nothing is not known; the feeds are manual/upload, files/archive, .*sample/eod",
+        match=r"nobody/nothing is not known; the feeds are manual/upload, files/archive, .*sample/eod",
     ):
         await storage.intake.store(frame, DAY)
     assert await stored_bars(storage, DAY) == []
