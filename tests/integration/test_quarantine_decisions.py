@@ -23,7 +23,7 @@ from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import WriteConflictError
 from marketdata.storage.commit import Alongside, BarWriter, CommitResult
 from marketdata.storage.commit_few import Check
-from marketdata.storage.intake import BarIntake
+from marketdata.storage.intake import BarIntake, IntakeResult
 from marketdata.storage.quarantine_decisions import QuarantineDecider
 from tests.support.bars import NAN, days, frame_of
 from tests.support.quality import minutes
@@ -203,6 +203,36 @@ async def test_release_given_a_failure_at_the_end_neither_stores_nor_releases(st
     assert await stored_bars(storage, DAY) == []
     assert (await listed(storage))[0].state is QuarantineState.OPEN
     assert (await decider(storage).release(known)).accepted == 1
+
+
+class _LateIntake(BarIntake):
+    """A way in before which something happens."""
+
+    def __init__(self, storage: Storage, meanwhile: Any) -> None:
+        super().__init__(storage.pools, storage.writer)
+        self._meanwhile = meanwhile
+
+    async def store(
+        self, frame: BarFrame, timeframe: Timeframe, alongside: Alongside | None = None
+    ) -> IntakeResult:
+        await self._meanwhile()
+        return await super().store(frame, timeframe, alongside)
+
+
+async def test_release_given_a_symbol_deleted_meanwhile_releases_nothing(storage: Storage) -> None:
+    """The write path leaves bars of unknown symbols out: none of them may count as released."""
+    await create_symbols(storage, "A", "B")
+    await put(storage.pools, judged(bar("A"), bar("B")))
+    known = await ids(storage)
+
+    async def delete() -> None:
+        await storage.symbol_deleter.delete("B", force=False)
+
+    late = _LateIntake(storage, delete)
+    with pytest.raises(WriteConflictError, match="renamed or deleted"):
+        await QuarantineDecider(storage.pools, late, NOW).release(known)
+    assert await stored_bars(storage, DAY) == []
+    assert {one.state for one in await listed(storage)} == {QuarantineState.OPEN}
 
 
 async def test_drop_given_rows_notes_it_and_stores_nothing(storage: Storage) -> None:
