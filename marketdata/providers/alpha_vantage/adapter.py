@@ -18,6 +18,7 @@ from marketdata.errors import ProviderAnswerError, ProviderKeyError
 from marketdata.providers.alpha_vantage.messages import PREMIUM_PAGE
 from marketdata.providers.alpha_vantage.overview import parse_overview
 from marketdata.providers.alpha_vantage.parse import CSV_ZONE, NO_BARS, Series, parse_series
+from marketdata.providers.alpha_vantage.plan import FEED, NAME, Plan
 from marketdata.providers.calendars import calendar_of
 from marketdata.providers.frames import check_times, cut, have_ended, to_frame
 from marketdata.providers.http.answer import HttpAnswer
@@ -25,33 +26,23 @@ from marketdata.providers.http.assembly import Access, Surroundings, make_caller
 from marketdata.providers.months import by_months, month_around, month_name
 from marketdata.providers.protocol import BarsPage, BarsRequest, Capabilities, Limits
 
-NAME: Final = "alpha_vantage"
 ADDRESS: Final = "https://www.alphavantage.co"
-FEED: Final = "alpha_vantage/core"
-KEY_SETTING: Final = "MARKETDATA_ALPHA_VANTAGE_API_KEY"
 
 _PATH: Final = "/query"
 # What `outputsize=compact` answers of days, and fewer sessions by a few that make sure of it.
 _COMPACT_BARS: Final = 100
 _COMPACT_SESSIONS: Final = 95
-_TIMEFRAMES: Final = (Timeframe.MINUTE_1, Timeframe.DAY_1)
 
 
 class AlphaVantageProvider:
     """Asks Alpha Vantage.
 
-    Its hours are cut at the clock (09:00 holds 30 minutes of pre-market), so there are none here: hours
-    are made of its minutes.
-
     Parameters
     ----------
     key : str
         The API key.
-    calls_a_day : int or None
-        Of the free plan; None for the premium plans, which have no such limit, and which alone have
-        minutes, days further back than 100 sessions, dividends and splits.
-    calls_a_minute : int
-        Of the plan.
+    plan : Plan
+        Of the key.
     surroundings : Surroundings
         What it works with.
     address : str, optional
@@ -61,42 +52,24 @@ class AlphaVantageProvider:
     def __init__(
         self,
         key: str,
-        calls_a_day: int | None,
-        calls_a_minute: int,
+        plan: Plan,
         surroundings: Surroundings,
         address: str = ADDRESS,
     ) -> None:
-        self._limits = Limits(calls_a_minute=calls_a_minute, calls_a_day=calls_a_day, calls_at_once=2)
-        access = Access(address, (key,))
-        self._caller = make_caller(NAME, access, self._limits, surroundings)
+        self._plan = plan
+        self._caller = make_caller(NAME, Access(address, (key,)), plan.limits, surroundings)
         self._parameters: Mapping[str, str] = _Hidden({"apikey": key})
         self._clock = surroundings.clock
 
     @property
-    def _is_premium(self) -> bool:
-        return self._limits.calls_a_day is None
-
-    @property
     def capabilities(self) -> Capabilities:
         """What it can do with this key's plan."""
-        return Capabilities(
-            name=NAME,
-            title="Alpha Vantage, core stock APIs",
-            feeds=dict.fromkeys(_TIMEFRAMES, FEED),
-            history=dict.fromkeys(_TIMEFRAMES),
-            has_actions=self._is_premium,
-            has_company=True,
-            settings=(KEY_SETTING,),
-            terms=(
-                "Free and premium keys are for personal use; commercial use and showing the data to"
-                " others need an agreement: https://www.alphavantage.co/terms_of_service/"
-            ),
-        )
+        return self._plan.capabilities
 
     @property
     def limits(self) -> Limits:
-        """What it allows with this key."""
-        return self._limits
+        """What it allows with this key's plan."""
+        return self._plan.limits
 
     async def fetch_bars(self, request: BarsRequest) -> AsyncIterator[BarsPage]:
         """Fetch bars: minutes a page a month, days in one page."""
@@ -149,7 +122,7 @@ class AlphaVantageProvider:
     async def _daily_call(self, symbol: Symbol, size: str) -> tuple[Series, int]:
         spelled = _spelled(symbol)
         parameters = {
-            "function": "TIME_SERIES_DAILY_ADJUSTED" if self._is_premium else "TIME_SERIES_DAILY",
+            "function": "TIME_SERIES_DAILY_ADJUSTED" if self._plan.is_premium else "TIME_SERIES_DAILY",
             "symbol": spelled,
             "outputsize": size,
             "datatype": "csv",
@@ -163,7 +136,7 @@ class AlphaVantageProvider:
         They are columns of its days. A day on which nothing was traded has none; it then stands in
         no series of Alpha Vantage.
         """
-        if not self._is_premium:
+        if not self._plan.is_premium:
             raise ProviderKeyError(
                 "dividends and splits are not in Alpha Vantage's free plan but in the premium plans"
                 f" ({PREMIUM_PAGE}); with such a key set MARKETDATA_ALPHA_VANTAGE_CALLS_A_DAY=0"

@@ -12,7 +12,8 @@ from marketdata.domain.bars import BarFrame
 from marketdata.domain.corporate_action import CorporateAction
 from marketdata.domain.time_range import from_unix_us, session_date
 from marketdata.domain.timeframe import Timeframe
-from marketdata.providers.alpha_vantage.adapter import NAME, AlphaVantageProvider
+from marketdata.providers.alpha_vantage.adapter import AlphaVantageProvider
+from marketdata.providers.alpha_vantage.plan import NAME, Plan
 from marketdata.providers.months import month_around
 from tests.support.providers.adapters import AdapterUnderTest, Circumstances, Played
 from tests.support.providers.faults import SERVER_FAULTS, Fault
@@ -211,9 +212,8 @@ def playing(
     async def play(given: Circumstances) -> AsyncIterator[Played]:
         dialect = AlphaVantageDialect(given.truth, is_free=is_free, speaks_json=speaks_json)
         async with loopback(dialect, given.faults) as server:
-            provider = AlphaVantageProvider(
-                KEY, calls_a_day, 60_000, given.surroundings(), server.address
-            )
+            plan = Plan(calls_a_day, 60_000)
+            provider = AlphaVantageProvider(KEY, plan, given.surroundings(), server.address)
             try:
                 yield Played(provider, server)
             finally:
