@@ -1,6 +1,6 @@
 """Alpha Vantage: which calls make which pages."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import date
 from functools import partial
 from typing import Final
@@ -71,7 +71,7 @@ class AlphaVantageProvider:
         """What it allows with this key's plan."""
         return self._plan.limits
 
-    async def fetch_bars(self, request: BarsRequest) -> AsyncIterator[BarsPage]:
+    async def fetch_bars(self, request: BarsRequest) -> AsyncGenerator[BarsPage, None]:
         """Fetch bars: minutes a page a month, days in one page."""
         calendar = await calendar_of(request.symbol)
         if request.timeframe is Timeframe.DAY_1:

@@ -1,6 +1,6 @@
 """Alpaca, for the prints of IEX: which calls make which pages."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Final
@@ -86,7 +86,7 @@ class AlpacaProvider:
         """What it allows."""
         return LIMITS
 
-    async def fetch_bars(self, request: BarsRequest) -> AsyncIterator[BarsPage]:
+    async def fetch_bars(self, request: BarsRequest) -> AsyncGenerator[BarsPage, None]:
         """Fetch bars, 10,000 a page."""
         symbol, timeframe = request.symbol, request.timeframe
         calendar = await calendar_of(symbol)

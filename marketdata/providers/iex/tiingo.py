@@ -1,6 +1,6 @@
 """Tiingo's IEX endpoint: which calls make which pages."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from datetime import date
 from functools import partial
 from typing import Any, Final
@@ -79,7 +79,7 @@ class TiingoProvider:
         """What it allows."""
         return LIMITS
 
-    async def fetch_bars(self, request: BarsRequest) -> AsyncIterator[BarsPage]:
+    async def fetch_bars(self, request: BarsRequest) -> AsyncGenerator[BarsPage, None]:
         """Fetch minutes, two days a page."""
         symbol = request.symbol
         calendar = await calendar_of(symbol)
