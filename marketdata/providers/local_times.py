@@ -7,10 +7,24 @@ import numpy as np
 
 from marketdata.domain.bars import Int64Array
 from marketdata.domain.time_range import from_unix_us, to_unix_us
+from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import ProviderAnswerError
 
 # Zones switch their clocks at whole quarters of an hour.
 _QUARTER_US: Final = 900 * 1_000_000
+
+
+def check_sane(time_us: Int64Array) -> None:
+    """Refuse times that no bar can have, before they overflow in some calculation.
+
+    Raises
+    ------
+    ProviderAnswerError
+        One lies before 1900 or after 2099, or is none.
+    """
+    bounds = Timeframe.DAY_1
+    if np.any((time_us < bounds.earliest_us) | (time_us >= bounds.latest_us)):
+        raise ProviderAnswerError("the answer has times that no bar can have")
 
 
 def find_zone(name: str) -> ZoneInfo:

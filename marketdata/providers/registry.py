@@ -4,44 +4,24 @@ A new adapter adds an entry to `_entries`; see docs/providers.md.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from marketdata.clock import Clock
 from marketdata.domain.provider import ProviderDescription
 from marketdata.errors import FieldViolation, InvalidRequestError, ProviderNotReadyError
 from marketdata.providers.alpha_vantage import plan as alpha_vantage
-from marketdata.providers.alpha_vantage.adapter import ADDRESS, AlphaVantageProvider
+from marketdata.providers.alpha_vantage.adapter import AlphaVantageProvider
 from marketdata.providers.alpha_vantage.messages import QUOTA_ZONE
 from marketdata.providers.http.assembly import Surroundings
 from marketdata.providers.iex import alpaca, tiingo
+from marketdata.providers.options import ProviderOptions
 from marketdata.providers.protocol import Capabilities, Limits, Provider, Quota, Waits
 
 #: A name for the prints of IEX, from whom there are keys for: Alpaca before Tiingo, which ranks lower.
 IEX: Final = "iex"
 #: Whose midnight begins the day of a provider that counts calls a day.
 QUOTA_ZONES: Final[Mapping[str, str]] = {alpha_vantage.NAME: QUOTA_ZONE.key}
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderOptions:
-    """What an operator set of providers; empty keys are missing ones.
-
-    Attributes
-    ----------
-    alpha_vantage_calls_a_day : int
-        0: as many as one likes, as the premium plans have it.
-    """
-
-    alpha_vantage_api_key: str = field(default="", repr=False)
-    alpha_vantage_calls_a_day: int = 25
-    alpha_vantage_calls_a_minute: int = 5
-    alpha_vantage_url: str = ADDRESS
-    alpaca_key_id: str = field(default="", repr=False)
-    alpaca_secret_key: str = field(default="", repr=False)
-    alpaca_url: str = alpaca.ADDRESS
-    tiingo_token: str = field(default="", repr=False)
-    tiingo_url: str = tiingo.ADDRESS
 
 
 @dataclass(frozen=True, slots=True)

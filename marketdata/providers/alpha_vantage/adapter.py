@@ -26,8 +26,6 @@ from marketdata.providers.http.assembly import Access, Surroundings, make_caller
 from marketdata.providers.months import by_months, month_around, month_name
 from marketdata.providers.protocol import BarsPage, BarsRequest, Capabilities, Limits
 
-ADDRESS: Final = "https://www.alphavantage.co"
-
 _PATH: Final = "/query"
 # What `outputsize=compact` answers of days, and fewer sessions by a few that make sure of it.
 _COMPACT_BARS: Final = 100
@@ -45,8 +43,8 @@ class AlphaVantageProvider:
         Of the key.
     surroundings : Surroundings
         What it works with.
-    address : str, optional
-        Where it is.
+    address : str
+        Where it is: ``https://host``.
     """
 
     def __init__(
@@ -54,7 +52,7 @@ class AlphaVantageProvider:
         key: str,
         plan: Plan,
         surroundings: Surroundings,
-        address: str = ADDRESS,
+        address: str,
     ) -> None:
         self._plan = plan
         self._caller = make_caller(NAME, Access(address, (key,)), plan.limits, surroundings)

@@ -19,7 +19,7 @@ from marketdata.errors import ProviderAnswerError
 from marketdata.providers.alpha_vantage.messages import check_message
 from marketdata.providers.http.answer import HttpAnswer
 from marketdata.providers.http.caller import expect_ok
-from marketdata.providers.local_times import find_zone, to_utc_us
+from marketdata.providers.local_times import check_sane, find_zone, to_utc_us
 
 CSV_ZONE: Final = ZoneInfo("America/New_York")
 
@@ -140,8 +140,8 @@ def _read_json(document: dict[str, Any], symbol: str) -> tuple[dict[str, npt.NDA
     told = {str(name).partition(". ")[2]: str(value) for name, value in meta.items()}
     if told.get("Symbol", symbol).upper() != symbol.upper():
         raise ProviderAnswerError("the answer is about another symbol")
-    names = [name for row in list(series.values())[:1] for name in row]
     try:
+        names = [str(name) for row in list(series.values())[:1] for name in row]
         table = {
             name.partition(". ")[2].replace(" ", "_"): np.array(
                 [row[name] for row in series.values()], np.float64
@@ -160,6 +160,7 @@ def _to_series(table: dict[str, npt.NDArray[Any]], zone: ZoneInfo | None) -> Ser
     if len(table[_TIME]) and not _COLUMNS.keys() <= table.keys():
         raise ProviderAnswerError("the series lacks prices or volume")
     wall_us = table[_TIME].astype(np.int64)
+    check_sane(wall_us)
     time_us = wall_us if zone is None else to_utc_us(wall_us, zone)
     none = np.empty(0, np.float64)
     columns: dict[BarColumn, npt.NDArray[Any]] = {BarColumn.TIME: time_us}

@@ -22,7 +22,6 @@ from marketdata.providers.paging import TokenPaging
 from marketdata.providers.protocol import BarsPage, BarsRequest, Capabilities, Limits
 
 NAME: Final = "alpaca"
-ADDRESS: Final = "https://data.alpaca.markets"
 FEED: Final = "alpaca/iex"
 KEY_SETTING: Final = "MARKETDATA_ALPACA_KEY_ID"
 SECRET_SETTING: Final = "MARKETDATA_ALPACA_SECRET_KEY"  # noqa: S105 -- its name
@@ -65,13 +64,11 @@ class AlpacaProvider:
         Of an account; a paper-trading one will do.
     surroundings : Surroundings
         What it works with.
-    address : str, optional
-        Where it is.
+    address : str
+        Where it is: ``https://host``.
     """
 
-    def __init__(
-        self, key_id: str, secret: str, surroundings: Surroundings, address: str = ADDRESS
-    ) -> None:
+    def __init__(self, key_id: str, secret: str, surroundings: Surroundings, address: str) -> None:
         headers = {"APCA-API-KEY-ID": key_id, "APCA-API-SECRET-KEY": secret}
         access = Access(address, (key_id, secret), headers)
         self._caller = make_caller(NAME, access, LIMITS, surroundings)

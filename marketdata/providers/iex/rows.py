@@ -10,6 +10,7 @@ import numpy.typing as npt
 from marketdata.domain.bars import BarColumn, Int64Array
 from marketdata.domain.time_range import to_unix_us
 from marketdata.errors import ProviderAnswerError
+from marketdata.providers.local_times import check_sane
 
 Fields = Mapping[BarColumn, str]
 
@@ -46,6 +47,7 @@ def to_columns(
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         problem = ProviderAnswerError("the bars are not rows of a time and numbers")
     else:
+        check_sane(columns[BarColumn.TIME])
         return columns
     raise problem
 

@@ -25,7 +25,6 @@ from marketdata.providers.iex.tiingo_parse import FIELDS, MOST_ROWS, parse_bars
 from marketdata.providers.protocol import BarsPage, BarsRequest, Capabilities, Limits
 
 NAME: Final = "tiingo"
-ADDRESS: Final = "https://api.tiingo.com"
 FEED: Final = "tiingo/iex"
 TOKEN_SETTING: Final = "MARKETDATA_TIINGO_TOKEN"  # noqa: S105 -- its name
 #: Tiingo counts by the hour, and says so itself when an hour's calls are used up.
@@ -61,11 +60,11 @@ class TiingoProvider:
         Of an account.
     surroundings : Surroundings
         What it works with.
-    address : str, optional
-        Where it is.
+    address : str
+        Where it is: ``https://host``.
     """
 
-    def __init__(self, token: str, surroundings: Surroundings, address: str = ADDRESS) -> None:
+    def __init__(self, token: str, surroundings: Surroundings, address: str) -> None:
         access = Access(address, (token,), {"Authorization": f"Token {token}"})
         self._caller = make_caller(NAME, access, LIMITS, surroundings)
 
