@@ -162,6 +162,11 @@ class Settings(BaseSettings):
     alpaca_secret_key: SecretStr = Field(
         SecretStr(""), validation_alias="MARKETDATA_ALPACA_SECRET_KEY", description="Its secret"
     )
+    alpaca_calls_a_minute: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        200,
+        validation_alias="MARKETDATA_ALPACA_CALLS_A_MINUTE",
+        description="Its calls a minute, as the plan has it",
+    )
     alpaca_url: str = Field(
         ALPACA_ADDRESS,
         validation_alias="MARKETDATA_ALPACA_URL",
@@ -203,6 +208,7 @@ class Settings(BaseSettings):
             alpha_vantage_url=self.alpha_vantage_url,
             alpaca_key_id=self.alpaca_key_id.get_secret_value(),
             alpaca_secret_key=self.alpaca_secret_key.get_secret_value(),
+            alpaca_calls_a_minute=self.alpaca_calls_a_minute,
             alpaca_url=self.alpaca_url,
             tiingo_token=self.tiingo_token.get_secret_value(),
             tiingo_url=self.tiingo_url,

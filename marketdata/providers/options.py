@@ -24,6 +24,7 @@ class ProviderOptions:
     alpha_vantage_url: str = ALPHA_VANTAGE_ADDRESS
     alpaca_key_id: str = field(default="", repr=False)
     alpaca_secret_key: str = field(default="", repr=False)
+    alpaca_calls_a_minute: int = 200
     alpaca_url: str = ALPACA_ADDRESS
     tiingo_token: str = field(default="", repr=False)
     tiingo_url: str = TIINGO_ADDRESS

@@ -123,7 +123,7 @@ def _entries(options: ProviderOptions, around: Surroundings) -> list[_Entry]:
         _alpha_vantage(options, around),
         _Entry(
             alpaca.CAPABILITIES,
-            alpaca.LIMITS,
+            alpaca.limits_of(options.alpaca_calls_a_minute),
             _missing(
                 {
                     alpaca.KEY_SETTING: options.alpaca_key_id,
@@ -131,7 +131,11 @@ def _entries(options: ProviderOptions, around: Surroundings) -> list[_Entry]:
                 }
             ),
             lambda: alpaca.AlpacaProvider(
-                options.alpaca_key_id, options.alpaca_secret_key, around, options.alpaca_url
+                options.alpaca_key_id,
+                options.alpaca_secret_key,
+                options.alpaca_calls_a_minute,
+                around,
+                options.alpaca_url,
             ),
         ),
         _Entry(

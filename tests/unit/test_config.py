@@ -111,6 +111,7 @@ def test_variable_names_given_settings_are_unique_and_prefixed() -> None:
         ("MARKETDATA_LOG_FORMAT", "json", "log_format", "json"),
         ("MARKETDATA_ALPHA_VANTAGE_CALLS_A_DAY", "0", "alpha_vantage_calls_a_day", 0),
         ("MARKETDATA_ALPHA_VANTAGE_CALLS_A_MINUTE", "75", "alpha_vantage_calls_a_minute", 75),
+        ("MARKETDATA_ALPACA_CALLS_A_MINUTE", "1000", "alpaca_calls_a_minute", 1_000),
         ("MARKETDATA_ALPACA_URL", "http://127.0.0.1:81", "alpaca_url", "http://127.0.0.1:81"),
         ("MARKETDATA_LOG_LEVEL", "DEBUG", "log_level", "DEBUG"),
     ],

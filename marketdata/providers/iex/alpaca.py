@@ -25,8 +25,8 @@ NAME: Final = "alpaca"
 FEED: Final = "alpaca/iex"
 KEY_SETTING: Final = "MARKETDATA_ALPACA_KEY_ID"
 SECRET_SETTING: Final = "MARKETDATA_ALPACA_SECRET_KEY"  # noqa: S105 -- its name
-#: Of the free plan.
-LIMITS: Final = Limits(calls_a_minute=200, calls_at_once=4, bars_a_call=10_000)
+#: What a call may ask for, and does.
+BARS_A_CALL: Final = 10_000
 
 # Its hours are cut at the clock: 09:00 in New York holds 30 minutes of pre-market and 30 of the
 # session. An hour of ours begins at the open and never mixes the two, so there are no hours here; they
@@ -53,6 +53,11 @@ CAPABILITIES: Final = Capabilities(
 )
 
 
+def limits_of(calls_a_minute: int) -> Limits:
+    """Tell what a plan with so many calls a minute allows."""
+    return Limits(calls_a_minute=calls_a_minute, calls_at_once=4, bars_a_call=BARS_A_CALL)
+
+
 class AlpacaProvider:
     """Asks Alpaca.
 
@@ -62,16 +67,21 @@ class AlpacaProvider:
     ----------
     key_id, secret : str
         Of an account; a paper-trading one will do.
+    calls_a_minute : int
+        As the plan has it: 200 in the free one.
     surroundings : Surroundings
         What it works with.
     address : str
         Where it is: ``https://host``.
     """
 
-    def __init__(self, key_id: str, secret: str, surroundings: Surroundings, address: str) -> None:
+    def __init__(
+        self, key_id: str, secret: str, calls_a_minute: int, surroundings: Surroundings, address: str
+    ) -> None:
+        self._limits = limits_of(calls_a_minute)
         headers = {"APCA-API-KEY-ID": key_id, "APCA-API-SECRET-KEY": secret}
         access = Access(address, (key_id, secret), headers)
-        self._caller = make_caller(NAME, access, LIMITS, surroundings)
+        self._caller = make_caller(NAME, access, self._limits, surroundings)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -81,7 +91,7 @@ class AlpacaProvider:
     @property
     def limits(self) -> Limits:
         """What it allows."""
-        return LIMITS
+        return self._limits
 
     async def fetch_bars(self, request: BarsRequest) -> AsyncGenerator[BarsPage, None]:
         """Fetch bars, 10,000 a page."""
@@ -93,7 +103,7 @@ class AlpacaProvider:
             "timeframe": _STEPS[timeframe],
             "start": start,
             "end": end,
-            "limit": str(LIMITS.bars_a_call),
+            "limit": str(BARS_A_CALL),
             "feed": "iex",
             "adjustment": "raw",
             "sort": "asc",

@@ -151,7 +151,7 @@ def _json(document: Mapping[str, Any], status: int = 200) -> Reply:
 async def play(given: Circumstances) -> AsyncIterator[Played]:
     """Build the adapter against its side."""
     async with loopback(AlpacaDialect(given.truth, given.page_bars), given.faults) as server:
-        provider = AlpacaProvider(KEY_ID, SECRET, given.surroundings(), server.address)
+        provider = AlpacaProvider(KEY_ID, SECRET, 60_000, given.surroundings(), server.address)
         try:
             yield Played(provider, server)
         finally:
