@@ -6,7 +6,7 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,12 +23,10 @@ from marketdata.database import (
     settle_schema,
     wanted_mode,
 )
-from marketdata.domain.provider import ProviderDescription
-from marketdata.errors import InvalidRequestError
 from marketdata.ingestion.assembly import Ingestion, Providers, build_ingestion
 from marketdata.ingestion.sample_import import SampleImport, SampleImporter
 from marketdata.ingestion.waits import ProviderWaits
-from marketdata.providers.protocol import Provider
+from marketdata.providers.registry import QUOTA_ZONES, ProviderCatalog, build_providers
 from marketdata.providers.sample.source import fetch_sample_stocks
 from marketdata.rpc.admission import AdmissionInterceptor, AdmissionLimits
 from marketdata.rpc.health import HealthMonitor
@@ -53,6 +51,7 @@ from marketdata.storage.maintenance import Maintenance, Trimmer, Upkeep, maintai
 from marketdata.storage.modes import DatabaseFacts, probe
 from marketdata.storage.partitions import Partitions
 from marketdata.storage.pools import PoolLimits, Pools
+from marketdata.storage.provider_quota import ProviderQuotas
 from marketdata.storage.quarantine import QuarantineReader
 from marketdata.storage.quarantine_decisions import QuarantineDecider
 from marketdata.storage.revisions import RevisionReader
@@ -220,6 +219,7 @@ async def serve(
         current.append(roles.service)
         await settle_schema(roles, settings)
         await stack.enter_async_context(stores.pools)
+        stack.push_async_callback(providers.aclose)
         await stack.enter_async_context(stores.notifier.running())
         await stack.enter_async_context(stores.tailer.running())
         async with stores.pools.query() as connection:
@@ -239,17 +239,9 @@ async def serve(
         await frontend.drain(settings.drain_seconds)
 
 
-def _build_providers(stores: Stores, settings: Settings, waits: ProviderWaits) -> Providers:
-    del stores, settings, waits
-    return _NoProviders()
-
-
-class _NoProviders:
-    def get(self, name: str) -> Provider:
-        raise InvalidRequestError(f"there is no provider {name}")
-
-    def describe(self) -> Sequence[ProviderDescription]:
-        return []
+def _build_providers(stores: Stores, settings: Settings, waits: ProviderWaits) -> ProviderCatalog:
+    quotas = ProviderQuotas(stores.pools, QUOTA_ZONES)
+    return build_providers(settings.provider_options, quotas, waits, SystemClock())
 
 
 def _build_ingestion(

@@ -14,6 +14,13 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from marketdata.errors import ConfigurationError
+from marketdata.providers.http.address import address_problem
+from marketdata.providers.options import (
+    ALPACA_ADDRESS,
+    ALPHA_VANTAGE_ADDRESS,
+    TIINGO_ADDRESS,
+    ProviderOptions,
+)
 
 DEFAULT_PORT: Final = 8001
 
@@ -127,12 +134,85 @@ class Settings(BaseSettings):
         "INFO", validation_alias="MARKETDATA_LOG_LEVEL", description="Least severity that is logged"
     )
 
+    alpha_vantage_api_key: SecretStr = Field(
+        SecretStr(""),
+        validation_alias="MARKETDATA_ALPHA_VANTAGE_API_KEY",
+        description="Key of Alpha Vantage; empty: that provider cannot be used",
+    )
+    alpha_vantage_calls_a_day: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        25,
+        validation_alias="MARKETDATA_ALPHA_VANTAGE_CALLS_A_DAY",
+        description="Its calls a day; 0: no limit, which is a premium plan",
+    )
+    alpha_vantage_calls_a_minute: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        5,
+        validation_alias="MARKETDATA_ALPHA_VANTAGE_CALLS_A_MINUTE",
+        description="Its calls a minute, as the plan has it",
+    )
+    alpha_vantage_url: str = Field(
+        ALPHA_VANTAGE_ADDRESS,
+        validation_alias="MARKETDATA_ALPHA_VANTAGE_URL",
+        description="Where it is; https, or http on loopback",
+    )
+    alpaca_key_id: SecretStr = Field(
+        SecretStr(""),
+        validation_alias="MARKETDATA_ALPACA_KEY_ID",
+        description="Key id of an Alpaca account; empty: that provider cannot be used",
+    )
+    alpaca_secret_key: SecretStr = Field(
+        SecretStr(""), validation_alias="MARKETDATA_ALPACA_SECRET_KEY", description="Its secret"
+    )
+    alpaca_calls_a_minute: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        200,
+        validation_alias="MARKETDATA_ALPACA_CALLS_A_MINUTE",
+        description="Its calls a minute, as the plan has it",
+    )
+    alpaca_url: str = Field(
+        ALPACA_ADDRESS,
+        validation_alias="MARKETDATA_ALPACA_URL",
+        description="Where its market data are; https, or http on loopback",
+    )
+    tiingo_token: SecretStr = Field(
+        SecretStr(""),
+        validation_alias="MARKETDATA_TIINGO_TOKEN",
+        description="Token of a Tiingo account; empty: that provider cannot be used",
+    )
+    tiingo_url: str = Field(
+        TIINGO_ADDRESS,
+        validation_alias="MARKETDATA_TIINGO_URL",
+        description="Where it is; https, or http on loopback",
+    )
+
     @field_validator("db_username")
     @classmethod
     def _know_who_asks(cls, value: str | None, info: ValidationInfo) -> str | None:
         if info.data.get("db_host") and not value:
             raise ValueError("is needed with DB_HOST")
         return value
+
+    @field_validator("alpha_vantage_url", "alpaca_url", "tiingo_url")
+    @classmethod
+    def _keep_keys_private(cls, value: str) -> str:
+        problem = address_problem(value)
+        if problem:
+            raise ValueError(problem)
+        return value
+
+    @property
+    def provider_options(self) -> ProviderOptions:
+        """What is set of providers, as plain values."""
+        return ProviderOptions(
+            alpha_vantage_api_key=self.alpha_vantage_api_key.get_secret_value(),
+            alpha_vantage_calls_a_day=self.alpha_vantage_calls_a_day,
+            alpha_vantage_calls_a_minute=self.alpha_vantage_calls_a_minute,
+            alpha_vantage_url=self.alpha_vantage_url,
+            alpaca_key_id=self.alpaca_key_id.get_secret_value(),
+            alpaca_secret_key=self.alpaca_secret_key.get_secret_value(),
+            alpaca_calls_a_minute=self.alpaca_calls_a_minute,
+            alpaca_url=self.alpaca_url,
+            tiingo_token=self.tiingo_token.get_secret_value(),
+            tiingo_url=self.tiingo_url,
+        )
 
     @property
     def is_embedded(self) -> bool:

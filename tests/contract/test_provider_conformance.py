@@ -43,7 +43,7 @@ MONTH_US = 31 * MICROSECONDS_PER_DAY
 # Small, so that an answer which never ends is given up soon; calls on loopback take milliseconds.
 HASTY = CallBounds(total_seconds=1.5)
 
-pytestmark = pytest.mark.parametrize("adapter", ADAPTERS, ids=lambda adapter: adapter.name)
+pytestmark = pytest.mark.parametrize("adapter", ADAPTERS, ids=str)
 
 
 async def test_capabilities_given_adapter_are_complete(adapter: AdapterUnderTest) -> None:

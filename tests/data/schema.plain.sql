@@ -973,6 +973,36 @@ ALTER TABLE public.market_symbol ALTER COLUMN symbol_id ADD GENERATED ALWAYS AS 
 );
 
 --
+-- Name: provider_quota; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.provider_quota (
+    provider text NOT NULL,
+    key_id text NOT NULL COLLATE pg_catalog."C",
+    day date NOT NULL,
+    calls integer NOT NULL,
+    CONSTRAINT provider_quota_calls_check CHECK ((calls > 0))
+);
+
+--
+-- Name: COLUMN provider_quota.key_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.provider_quota.key_id IS 'Stands for the key without telling it: a hash.';
+
+--
+-- Name: COLUMN provider_quota.day; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.provider_quota.day IS 'By the clock of the provider''s own day.';
+
+--
+-- Name: COLUMN provider_quota.calls; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.provider_quota.calls IS 'Granted so far; a call that was then not made is lost.';
+
+--
 -- Name: rollup_dirty; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -1221,6 +1251,13 @@ ALTER TABLE ONLY public.market_symbol
 
 ALTER TABLE ONLY public.market_symbol_revision
     ADD CONSTRAINT market_symbol_revision_pkey PRIMARY KEY (symbol_id, superseded_by);
+
+--
+-- Name: provider_quota provider_quota_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.provider_quota
+    ADD CONSTRAINT provider_quota_pkey PRIMARY KEY (provider, key_id, day);
 
 --
 -- Name: rollup_dirty rollup_dirty_pkey; Type: CONSTRAINT; Schema: public; Owner: -
@@ -1581,6 +1618,12 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.market_symbol_revision TO mark
 --
 
 GRANT USAGE ON SEQUENCE public.market_symbol_symbol_id_seq TO market_data_service_user;
+
+--
+-- Name: TABLE provider_quota; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.provider_quota TO market_data_service_user;
 
 --
 -- Name: TABLE rollup_dirty; Type: ACL; Schema: public; Owner: -

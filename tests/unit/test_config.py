@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from marketdata.config import Settings, load_settings, variable_names
 from marketdata.errors import ConfigurationError
+from marketdata.providers.options import ProviderOptions
 
 EXAMPLE: Final = Path(__file__).parents[2] / ".env.example"
 
@@ -108,6 +109,10 @@ def test_variable_names_given_settings_are_unique_and_prefixed() -> None:
         ("MARKETDATA_REFLECTION", "false", "reflection", False),
         ("MARKETDATA_DRAIN_SECONDS", "0", "drain_seconds", 0),
         ("MARKETDATA_LOG_FORMAT", "json", "log_format", "json"),
+        ("MARKETDATA_ALPHA_VANTAGE_CALLS_A_DAY", "0", "alpha_vantage_calls_a_day", 0),
+        ("MARKETDATA_ALPHA_VANTAGE_CALLS_A_MINUTE", "75", "alpha_vantage_calls_a_minute", 75),
+        ("MARKETDATA_ALPACA_CALLS_A_MINUTE", "1000", "alpaca_calls_a_minute", 1_000),
+        ("MARKETDATA_ALPACA_URL", "http://127.0.0.1:81", "alpaca_url", "http://127.0.0.1:81"),
         ("MARKETDATA_LOG_LEVEL", "DEBUG", "log_level", "DEBUG"),
     ],
 )
@@ -129,6 +134,19 @@ def test_settings_given_host_use_it_and_hide_the_password(monkeypatch: pytest.Mo
     assert not settings.is_embedded
     assert settings.db_password.get_secret_value() == "canary"
     assert "canary" not in f"{settings!r} {settings} {settings.model_dump_json()}"
+
+
+def test_provider_options_given_keys_hold_them_and_show_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is handed down is plain values; neither they nor the settings show a key."""
+    keys = ("ALPHA_VANTAGE_API_KEY", "ALPACA_KEY_ID", "ALPACA_SECRET_KEY", "TIINGO_TOKEN")
+    for name in keys:
+        monkeypatch.setenv(f"MARKETDATA_{name}", f"canary-{name}")
+    settings = load_settings()
+    options = settings.provider_options
+    assert [getattr(options, name.lower()) for name in keys] == [f"canary-{name}" for name in keys]
+    assert "canary" not in f"{settings!r} {settings.model_dump_json()} {options!r}"
+    monkeypatch.undo()
+    assert Settings(_env_file=None).provider_options == ProviderOptions()
 
 
 def test_settings_given_env_file_take_it_below_the_environment(
@@ -160,6 +178,11 @@ def test_settings_given_env_file_take_it_below_the_environment(
         ("MARKETDATA_REFLECTION", "perhaps"),
         ("MARKETDATA_DRAIN_SECONDS", "-1"),
         ("MARKETDATA_LOG_FORMAT", "xml"),
+        ("MARKETDATA_ALPHA_VANTAGE_URL", "http://www.alphavantage.co"),
+        ("MARKETDATA_ALPACA_URL", "data.alpaca.markets"),
+        ("MARKETDATA_TIINGO_URL", "https://api.tiingo.com/?token=canary"),
+        ("MARKETDATA_ALPHA_VANTAGE_CALLS_A_DAY", "-1"),
+        ("MARKETDATA_ALPHA_VANTAGE_CALLS_A_MINUTE", "0"),
         ("MARKETDATA_LOG_LEVEL", "info"),
     ],
 )

@@ -169,6 +169,9 @@ class ProviderCaller:
         """Say how long to wait before the next attempt; False: there is to be none."""
         if not isinstance(error, (ProviderUnavailableError, ProviderLimitError, ProviderAnswerError)):
             return False
+        if self._breaker.is_open:
+            # A run can turn to other providers meanwhile.
+            return False
         wait = self._patience.wait_seconds(attempt)
         if error.retry_after_seconds is not None:
             wait = max(wait, error.retry_after_seconds)

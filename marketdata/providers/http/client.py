@@ -22,6 +22,9 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 # A provider that moves a path within its host does it in one step or two.
 _MOST_REDIRECTS: Final = 3
 _CHUNK_BYTES: Final = 65_536
+# Calls in a row share a connection. One that was idle for longer may just be closed by the provider:
+# the call would fail, and be lost where calls are counted by the day.
+_KEEPALIVE_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,8 @@ class HttpClient:
             self._session = aiohttp.ClientSession(
                 headers=self._headers,
                 cookie_jar=aiohttp.DummyCookieJar(),
+                connector=aiohttp.TCPConnector(keepalive_timeout=_KEEPALIVE_SECONDS),
+                middlewares=(_sent_once,),
                 timeout=aiohttp.ClientTimeout(
                     sock_connect=self._bounds.connect_seconds, sock_read=self._bounds.silence_seconds
                 ),
@@ -171,3 +176,19 @@ class HttpClient:
         """Close connections."""
         if self._session is not None:
             await self._session.close()
+
+
+async def _sent_once(
+    request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a GET again by itself when its connection breaks.
+
+    It would be a call that nobody has counted. aiohttp repeats what ended in its own two errors.
+    """
+    try:
+        return await send(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        problem = ProviderUnavailableError(
+            f"{request.url.host} cannot be reached, or hung up ({type(error).__name__})"
+        )
+    raise problem

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from marketdata.clock import ManualClock
 from marketdata.domain.bars import BarColumn
 from marketdata.errors import ProviderLimitError
+from marketdata.providers.http.assembly import Surroundings
 from marketdata.providers.http.caller import Patience
 from marketdata.providers.http.client import CallBounds
 from marketdata.providers.protocol import Provider
@@ -80,6 +81,10 @@ class Circumstances:
     waits: NotedWaits = field(default_factory=NotedWaits)
     clock: ManualClock = field(default_factory=lambda: ManualClock(NOW_US))
 
+    def surroundings(self) -> Surroundings:
+        """Give what an adapter over HTTP works with."""
+        return Surroundings(self.quota, self.waits, self.clock, self.bounds, self.patience)
+
 
 class Side(Protocol):
     """The provider's side, as far as tests look at it."""
@@ -115,6 +120,8 @@ class AdapterUnderTest:
     ----------
     name : str
         Of the provider.
+    variant : str
+        Tells several of one provider apart.
     play : callable
         Builds the adapter against a played provider; both end with the context.
     columns : frozenset of BarColumn
@@ -133,12 +140,17 @@ class AdapterUnderTest:
 
     name: str
     play: Callable[[Circumstances], AbstractAsyncContextManager[Played]]
+    variant: str = ""
     columns: frozenset[BarColumn] = _OHLCV
     faults: frozenset[Fault] = frozenset()
     secrets: tuple[str, ...] = ()
     spellings: Mapping[str, str] = field(default_factory=dict)
     tells_unknown: bool = True
     company_fields: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        """Name it in a test's id."""
+        return f"{self.name}_{self.variant}" if self.variant else self.name
 
 
 OHLCV: Final = _OHLCV

@@ -11,6 +11,8 @@ from aiohttp import web
 from tests.support.providers.faults import SERVER_FAULTS, Fault, FaultPlan
 
 _DRIP_SECONDS: Final = 0.02
+# So that calls that may overlap do.
+_ANSWER_SECONDS: Final = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,14 @@ class LoopbackServer:
         What it says.
     faults : FaultPlan
         What goes wrong.
+    answer_seconds : float
+        How long each answer takes, at least; may be changed while it runs.
     """
 
-    def __init__(self, dialect: Dialect, faults: FaultPlan) -> None:
+    def __init__(
+        self, dialect: Dialect, faults: FaultPlan, answer_seconds: float = _ANSWER_SECONDS
+    ) -> None:
+        self.answer_seconds = answer_seconds
         self._dialect = dialect
         self._faults = faults
         self._runner: web.AppRunner | None = None
@@ -106,8 +113,7 @@ class LoopbackServer:
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
-            # So that calls that may overlap do.
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(self.answer_seconds)
             reply = self._dialect.reply(call)
             if fault is not None and fault in SERVER_FAULTS:
                 return await _misbehave(request, fault, reply)

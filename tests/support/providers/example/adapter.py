@@ -1,6 +1,6 @@
 """The example: the smallest adapter that keeps every requirement; a template for real ones."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import date
 from functools import partial
 from typing import Final
@@ -55,7 +55,7 @@ class ExampleProvider:
         """What it allows."""
         return LIMITS
 
-    async def fetch_bars(self, request: BarsRequest) -> AsyncIterator[BarsPage]:
+    async def fetch_bars(self, request: BarsRequest) -> AsyncGenerator[BarsPage, None]:
         """Fetch bars, as many a page as the company answers."""
         calendar = await calendar_of(request.symbol)
         paging = TokenPaging(request.timeframe, request.range)

@@ -10,11 +10,7 @@ import numpy as np
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.time_range import TimeRange, from_unix_us
 from marketdata.domain.timeframe import Timeframe
-from marketdata.providers.http.breaker import Breaker
-from marketdata.providers.http.caller import DailyQuota, ProviderCaller
-from marketdata.providers.http.client import HttpClient
-from marketdata.providers.http.pace import Pace
-from marketdata.providers.http.redaction import Redactor, key_id
+from marketdata.providers.http.assembly import Access, make_caller
 from tests.support.providers.adapters import AdapterUnderTest, Circumstances, Played
 from tests.support.providers.example.adapter import LIMITS, NAME, ExampleProvider
 from tests.support.providers.faults import SERVER_FAULTS, Fault
@@ -98,17 +94,8 @@ async def play(circumstances: Circumstances) -> AsyncIterator[Played]:
     """Build the adapter against its side."""
     given = circumstances
     async with loopback(ExampleDialect(given.truth, given.page_bars), given.faults) as server:
-        client = HttpClient(server.address, given.bounds, given.clock, {"x-example-key": KEY})
-        caller = ProviderCaller(
-            NAME,
-            client,
-            pace=Pace(NAME, LIMITS, given.waits),
-            breaker=Breaker(NAME),
-            waits=given.waits,
-            patience=given.patience,
-            redactor=Redactor([KEY]),
-            daily=DailyQuota(given.quota, key_id(KEY), LIMITS.calls_a_day or 0),
-        )
+        access = Access(server.address, (KEY,), {"x-example-key": KEY})
+        caller = make_caller(NAME, access, LIMITS, given.surroundings())
         provider = ExampleProvider(caller)
         try:
             yield Played(provider, server)
