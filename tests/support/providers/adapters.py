@@ -129,6 +129,8 @@ class AdapterUnderTest:
         Whether it tells an unknown symbol from one without bars.
     company_fields : frozenset of str
         The fields of `CompanyFacts` that it tells.
+    has_terms_page : bool
+        Whether there is a page with its terms.
     """
 
     name: str
@@ -139,6 +141,7 @@ class AdapterUnderTest:
     spellings: Mapping[str, str] = field(default_factory=dict)
     tells_unknown: bool = True
     company_fields: frozenset[str] = frozenset()
+    has_terms_page: bool = True
 
 
 OHLCV: Final = _OHLCV

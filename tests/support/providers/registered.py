@@ -4,6 +4,7 @@ from typing import Final
 
 from tests.support.providers.adapters import AdapterUnderTest
 from tests.support.providers.example.side import EXAMPLE
+from tests.support.providers.files.side import FILES
 from tests.support.providers.yahoo.side import YAHOO
 
-ADAPTERS: Final[tuple[AdapterUnderTest, ...]] = (EXAMPLE, YAHOO)
+ADAPTERS: Final[tuple[AdapterUnderTest, ...]] = (EXAMPLE, FILES, YAHOO)
