@@ -127,6 +127,11 @@ class Settings(BaseSettings):
         validation_alias="MARKETDATA_INGESTION_LEASE_SECONDS",
         description="How long after its last sign of life another process takes over a service's runs",
     )
+    files_dir: Path | None = Field(
+        None,
+        validation_alias="MARKETDATA_FILES_DIR",
+        description="Folder of files of bars; empty: the provider files cannot be used",
+    )
     log_format: Literal["text", "json"] = Field(
         "text", validation_alias="MARKETDATA_LOG_FORMAT", description="text for people, json else"
     )

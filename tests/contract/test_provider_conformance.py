@@ -52,7 +52,8 @@ async def test_capabilities_given_adapter_are_complete(adapter: AdapterUnderTest
         can = played.provider.capabilities
         assert can.name == adapter.name
         assert can.title
-        assert "https://" in can.terms
+        assert can.terms
+        assert ("https://" in can.terms) == adapter.has_terms_page
         assert can.feeds
         assert can.feeds.keys() == can.history.keys()
         assert all(timeframe.is_stored for timeframe in can.feeds)

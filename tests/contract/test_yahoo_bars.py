@@ -103,6 +103,16 @@ async def test_days_given_a_range_before_a_split_know_it_all_the_same() -> None:
     assert [action.kind for action in page.actions] == []
 
 
+async def test_days_given_a_session_that_opens_the_day_before_by_utc_are_asked_for() -> None:
+    """In Auckland it does, at 22:00: what is asked for begins a day before the label."""
+    wanted = dates_between("2012-03-01", "2012-04-01")
+    async with played_yahoo(apple()) as played:
+        await pages_of(played, BarsRequest(AAPL, Timeframe.DAY_1, wanted))
+
+        start_s = int(played.server.calls[0].query["period1"])
+    assert start_s * 1_000_000 <= wanted.start_us - MICROSECONDS_PER_DAY // 2
+
+
 async def test_calls_given_a_symbol_for_the_first_time_ask_for_no_time_zone() -> None:
     """One cookie, one crumb, one chart; after that one call an answer."""
     async with played_yahoo(apple()) as played:

@@ -37,13 +37,15 @@ async def test_calls_given_a_429_that_stays_raise_once_and_then_leave_yahoo_alon
 
 @pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.RESET, Fault.TRUNCATED, Fault.DRIP])
 async def test_calls_given_a_site_that_fails_end_unavailable(fault: Fault) -> None:
-    """Whatever it does instead of answering, the error is ours and holds no crumb."""
+    """Whatever it does instead, the error is ours and holds no crumb; closed, no connection is left."""
     stocks = apple()
     async with played_yahoo(
         stocks, always(fault), timeout_seconds=0.3, patience=Patience(2, 0.002)
     ) as played:
         with pytest.raises(ProviderUnavailableError) as failure:
             await played.provider.fetch_actions(AAPL, date(2012, 3, 1), date(2013, 3, 1))
+        await played.provider.aclose()
+        await until(lambda: is_true(played.server.open_connections() == 0), seconds=5)
 
     assert "crumb" not in failure.value.message
 
@@ -95,7 +97,7 @@ async def test_calls_given_threads_leave_the_event_loop_to_others() -> None:
 
 async def test_calls_given_a_cancellation_end_at_once_and_leave_no_thread() -> None:
     """The caller does not wait for the site; its thread ends with the next bytes, not the timeout."""
-    async with played_yahoo(apple(), always(Fault.DRIP), timeout_seconds=1) as played:
+    async with played_yahoo(apple(), always(Fault.DRIP), timeout_seconds=60) as played:
         call = asyncio.create_task(
             played.provider.fetch_actions(AAPL, date(2005, 1, 1), date(2006, 1, 1))
         )

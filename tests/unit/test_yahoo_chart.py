@@ -167,6 +167,36 @@ def test_bars_given_a_range_are_those_that_open_in_it() -> None:
     assert _dates(to_bars(chart, context, TimeRange(start_us, end_us))) == ["2024-11-21", "2024-11-22"]
 
 
+def _with_split(day: str, ratio: float) -> dict[str, Any]:
+    stamp = local_us(f"{day} 09:30") // 1_000_000
+    return {"splits": {"x": {"date": stamp, "numerator": ratio, "denominator": 1.0}}}
+
+
+@pytest.mark.parametrize(("before", "is_late"), [(200.0, True), (101.0, False), (130.0, False)])
+def test_bars_given_a_split_of_today_that_is_not_in_the_prices_yet_are_refused(
+    before: float,
+    is_late: bool,  # noqa: FBT001 -- a parameter of the test
+) -> None:
+    """Undone all the same, yesterday's close would read twice as high as it was."""
+    times = ["2024-11-26 09:30", "2024-11-27 09:30"]
+    payload = _payload(times, [before, 100.0], events=_with_split("2024-11-27", 2.0))
+
+    if is_late:
+        with pytest.raises(ProviderAnswerError, match="has not divided") as refusal:
+            _bars(payload)
+        assert refusal.value.retry_after_seconds
+    else:
+        assert _bars(payload).close.tolist() == [2 * before, 100.0]
+
+
+def test_bars_given_an_old_jump_at_a_split_are_undone_all_the_same() -> None:
+    """Refused for good, a symbol would have no history at all."""
+    times = ["2024-06-03 09:30", "2024-06-04 09:30"]
+    payload = _payload(times, [200.0, 100.0], events=_with_split("2024-06-04", 2.0))
+
+    assert _bars(payload).close.tolist() == [400.0, 100.0]
+
+
 def test_actions_given_a_dividend_before_a_split_are_as_declared() -> None:
     """Yahoo divides dividends by later splits; one of the ex-date of a split is not touched."""
     stamps = [local_us(f"2020-{day} 09:30") // 1_000_000 for day in ("08-07", "08-31")]

@@ -11,6 +11,7 @@ from marketdata.domain.bars import PRICE_COLUMNS, BarColumn, BarFlag, BarFrame, 
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
 from marketdata.providers.yahoo.chart import Chart
+from marketdata.providers.yahoo.late_splits import check_recent_splits
 from marketdata.providers.yahoo.local_dates import daily_labels, local_labels
 from marketdata.providers.yahoo.splits import Split, split_ratios, traded_prices, traded_volumes
 
@@ -62,9 +63,15 @@ def to_bars(chart: Chart, context: ChartContext, time_range: TimeRange) -> BarFr
     BarFrame
         All columns, ascending by time; feed `FEED`, FINAL on every bar but what was forming. Volumes of
         0 outside of regular hours are NaN: Yahoo prices those minutes and never counts their shares.
+
+    Raises
+    ------
+    ProviderAnswerError
+        The chart's time zone is none, or a recent split is not in its prices yet.
     """
     is_daily = context.timeframe is Timeframe.DAY_1
     labels = (daily_labels if is_daily else local_labels)(chart.time_us, chart.time_zone)
+    check_recent_splits(chart, labels, context.splits, context.asked_us)
     ratios = split_ratios(labels, context.splits)
     given: dict[BarColumn, npt.NDArray[Any]] = {
         column: traded_prices(chart.columns[column], ratios) for column in PRICE_COLUMNS

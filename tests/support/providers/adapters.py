@@ -136,6 +136,8 @@ class AdapterUnderTest:
         Whether it tells an unknown symbol from one without bars.
     company_fields : frozenset of str
         The fields of `CompanyFacts` that it tells.
+    has_terms_page : bool
+        Whether there is a page with its terms.
     """
 
     name: str
@@ -147,6 +149,7 @@ class AdapterUnderTest:
     spellings: Mapping[str, str] = field(default_factory=dict)
     tells_unknown: bool = True
     company_fields: frozenset[str] = frozenset()
+    has_terms_page: bool = True
 
     def __str__(self) -> str:
         """Name it in a test's id."""
