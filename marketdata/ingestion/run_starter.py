@@ -1,6 +1,7 @@
 """Starts runs: what was asked for is checked against what is known, planned, and queued."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from marketdata.clock import Clock
 from marketdata.domain.ingestion_run import IngestionRun, RunRequest
@@ -53,10 +54,12 @@ class RunStarter:
         ProviderNotReadyError, RequestIdReusedError
             See their classes.
         """
+        capabilities = self._provider_of(request.provider).capabilities
+        # Some have a second name: ``iex`` is whoever has its prints.
+        request = replace(request, provider=capabilities.name)
         known = await self._runs.find(request)
         if known is not None:
             return known
-        capabilities = self._provider_of(request.provider).capabilities
         identities = await self._runs.identities(request.symbols)
         _refuse_unserved(request, capabilities, identities)
         # Two tickers of one identity are one series.

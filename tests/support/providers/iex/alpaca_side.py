@@ -53,10 +53,11 @@ class AlpacaDialect:
         assert (call.query["feed"], call.query["adjustment"], call.query["asof"]) == ("iex", "raw", "-")
         if not symbol.replace(".", "").isalpha():
             return _json({"message": f"code=400, message=invalid symbol: {symbol}"}, 400)
-        if call.fault is Fault.REPEATED_PAGE and call.path in self._before:
-            return self._before[call.path]
-        self._before[call.path] = self._bars(symbol, call)
-        return self._before[call.path]
+        listed = f"{symbol} {call.query['timeframe']}"
+        if call.fault is Fault.REPEATED_PAGE and listed in self._before:
+            return self._before[listed]
+        self._before[listed] = self._bars(symbol, call)
+        return self._before[listed]
 
     def _bars(self, symbol: str, call: PlayedCall) -> Reply:
         timeframe = _STEPS[call.query["timeframe"]]
