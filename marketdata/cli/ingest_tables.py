@@ -20,11 +20,14 @@ _FIELDS: Final = (
 )  # fmt: skip
 
 
-def print_providers(providers: Iterable[ProviderDescription]) -> None:
-    """Print what each provider has, and what it lacks."""
-    headings = ["provider", "ready", "bars, back", "calls", "to know"]
+def print_providers(providers: Sequence[ProviderDescription]) -> None:
+    """Print what each provider has, then what it lacks or what its terms allow."""
+    headings = ["provider", "ready", "bars, back", "calls", "what it is"]
     rows = [_provider_row(provider) for provider in providers]
-    print_table(headings, rows, wide="to know", numbers_from=len(headings), spare=("calls",))
+    print_table(headings, rows, wide="what it is", numbers_from=len(headings), spare=("calls",))
+    # Not in the table: a narrow one would cut the names of settings.
+    for provider in providers:
+        OUT.print(f"\n{provider.name}: {escape(provider.problem or provider.terms)}", soft_wrap=True)
 
 
 def print_runs(runs: Iterable[RunStatus]) -> None:
@@ -147,5 +150,5 @@ def _provider_row(provider: ProviderDescription) -> list[str | Text]:
         Text("no", "yellow") if provider.problem else Text("yes", "green"),
         ", ".join(history),
         ", ".join(f"{calls:,} a {unit}" for unit, calls in limits.items() if calls),
-        provider.problem or provider.terms,
+        provider.title,
     ]

@@ -12,6 +12,9 @@ from tests.support.servers.provision import REPOSITORY
 COMPOSE: Final = REPOSITORY / "compose.yaml"
 # ${NAME:?what is wrong}: Compose refuses to start without it.
 _DEMANDED: Final = re.compile(r"\$\{(\w+):\?[^}]+\}")
+# ${NAME:-}: empty where nobody says it.
+_OFFERED: Final = re.compile(r"\$\{(\w+):-\}")
+_SECRET: Final = re.compile("PASSWORD|KEY|TOKEN")
 
 
 class _Part(BaseModel):
@@ -53,13 +56,16 @@ class ComposeService(_Part):
     def variables(self, given: Mapping[str, str]) -> dict[str, str]:
         """Give its environment with what an operator's .env says."""
         return {
-            name: _DEMANDED.sub(lambda found: given[found[1]], value)
+            name: _OFFERED.sub(
+                lambda found: given.get(found[1], ""),
+                _DEMANDED.sub(lambda found: given[found[1]], value),
+            )
             for name, value in self.environment.items()
         }
 
     def secrets(self) -> dict[str, str]:
-        """Give the variables that hold a password, as they stand in the file."""
-        return {name: value for name, value in self.environment.items() if "PASSWORD" in name}
+        """Give the variables that hold a password or a provider's key, as they stand in the file."""
+        return {name: value for name, value in self.environment.items() if _SECRET.search(name)}
 
 
 class Compose(_Part):
@@ -80,3 +86,8 @@ def read_compose() -> Compose:
 def is_demanded(value: str) -> bool:
     """Tell whether a value is asked of the operator, and nothing of it stands in the file."""
     return _DEMANDED.fullmatch(value) is not None
+
+
+def is_offered(value: str) -> bool:
+    """Tell whether an operator may give a value, which is empty else."""
+    return _OFFERED.fullmatch(value) is not None

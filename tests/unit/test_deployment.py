@@ -3,7 +3,8 @@
 import re
 import tomllib
 
-from tests.support.compose import is_demanded, read_compose
+from marketdata.config import variable_names
+from tests.support.compose import is_demanded, is_offered, read_compose
 from tests.support.servers.provision import REPOSITORY
 
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
@@ -19,11 +20,19 @@ def test_compose_given_its_images_pins_each() -> None:
 
 
 def test_compose_given_its_secrets_holds_none_and_gives_each_to_whom_it_is_for() -> None:
-    """All are asked of the operator; the service never learns the password of the schema's owner."""
+    """All are the operator's; the service never learns the password of the schema's owner."""
     found = {name: service.secrets() for name, service in read_compose().services.items()}
-    assert all(is_demanded(value) for secrets in found.values() for value in secrets.values())
+    keys = {name: value for name, value in found["service"].items() if name != "DB_PASSWORD"}
+    assert keys
+    assert all(is_offered(value) for value in keys.values())
+    passwords = [
+        value for secrets in found.values() for name, value in secrets.items() if name not in keys
+    ]
+    assert all(map(is_demanded, passwords))
     assert set(found["migrate"]) == {"MARKETDATA_MIGRATOR_PASSWORD"}
-    assert set(found["service"]) == {"DB_PASSWORD"}
+    # Every key of a provider, and no other secret.
+    secret = {name for name in variable_names() if "KEY" in name or "TOKEN" in name}
+    assert set(keys) == secret
 
 
 def test_compose_given_the_services_containers_confines_them() -> None:
