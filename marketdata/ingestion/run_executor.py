@@ -10,7 +10,14 @@ from typing import Final
 
 from marketdata.domain.ingestion_run import ProviderWait, RunState
 from marketdata.domain.symbol import Symbol
-from marketdata.errors import MarketDataError, ServiceError
+from marketdata.errors import (
+    DeadlineExceededError,
+    MarketDataError,
+    ServiceError,
+    ServiceUnavailableError,
+    StorageFullError,
+    WriteConflictError,
+)
 from marketdata.ingestion.pipeline import Pipeline, PipelineEnd
 from marketdata.providers.protocol import Provider
 from marketdata.storage.ingestion.claims import Claim, LeaseLostError, RunClaims
@@ -22,6 +29,14 @@ log = logging.getLogger(__name__)
 _MOST_RUNS_AT_ONCE: Final = 4
 # How long a database that failed is left alone.
 _PAUSE_SECONDS: Final = 1.0
+
+# What is in a run's way for a while, and not because of the run.
+_PASSING: Final = (
+    ServiceUnavailableError,
+    DeadlineExceededError,
+    WriteConflictError,
+    StorageFullError,
+)
 
 ProviderOf = Callable[[str], Provider]
 WaitsOf = Callable[[str], Sequence[ProviderWait]]
@@ -103,8 +118,8 @@ class RunExecutor:
             if len(self._executing) < _MOST_RUNS_AT_ONCE:
                 try:
                     claim = await self._claims.claim()
-                except ServiceError:
-                    log.warning("ingestion_claim_failed", exc_info=True)
+                except ServiceError as error:
+                    log.warning("ingestion_claim_failed", extra={"error": error.message})
             if claim is None:
                 await self._wait(self._times.poll_seconds)
                 continue
@@ -127,11 +142,13 @@ class RunExecutor:
             await self._execute_claimed(claim)
         except LeaseLostError:
             log.warning("ingestion_run_lost", extra={"run": claim.run_id, "epoch": claim.epoch})
-        except ServiceError as error:
+        except _PASSING as error:
             # The run can go on where it ended, once what is in its way is mended.
             log.warning("ingestion_run_paused", extra={"run": claim.run_id, "error": error.message})
             await asyncio.sleep(_PAUSE_SECONDS)
             await self._release(claim)
+        except ServiceError as error:
+            await self._finish(claim, RunState.FAILED, error.message)
         except asyncio.CancelledError:
             await self._release(claim)
             raise
@@ -174,9 +191,10 @@ class RunExecutor:
             try:
                 if await self._claims.renew(claim, self._waits_of(claim.provider)):
                     return True
-            except ServiceError:
+            except ServiceError as error:
                 # A commit would fail as well, and is what ends the run; one lost renewal is no harm.
-                log.warning("ingestion_renewal_failed", extra={"run": claim.run_id}, exc_info=True)
+                facts = {"run": claim.run_id, "error": error.message}
+                log.warning("ingestion_renewal_failed", extra=facts)
             await asyncio.wait([work], timeout=self._times.renew_seconds)
         return False
 

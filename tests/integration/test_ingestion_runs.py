@@ -19,6 +19,7 @@ from marketdata.errors import (
     ProviderUnavailableError,
     RequestIdReusedError,
     RunNotFoundError,
+    StorageFullError,
 )
 from marketdata.storage.ingestion.claims import LeaseLostError, RunClaims
 from tests.support.ingesting import (
@@ -447,3 +448,39 @@ async def test_lease_given_run_that_takes_longer_is_kept(storage: Storage, one: 
             await one.over(run)
     (row,) = await fetch(storage, "SELECT epoch FROM ingestion_run")
     assert row[0] == 1
+
+
+async def test_run_given_database_that_is_full_waits_and_goes_on(
+    storage: Storage, one: Ingesting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in a run's way for a while does not end it: it goes on where it was, by itself."""
+    failures = 2
+    store = storage.intake.store
+
+    async def full(*args: object) -> object:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise StorageFullError("there is no space left; free some")
+        return await store(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(storage.intake, "store", full)
+    run = await one.run(backfill(*SYMBOLS))
+    assert (run.state, failures) == (RunState.SUCCEEDED, 0)
+    assert await holds_the_truth(storage, one)
+    assert run.counts.fetched == sum(len(frame) for frame in one.provider.bars.values())
+
+
+async def test_run_given_a_defect_fails_with_an_id_and_ends(
+    storage: Storage, one: Ingesting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unknown failure is told with an id whose details are in the log only; others go on."""
+
+    async def broken(*_: object) -> object:
+        raise RuntimeError("a secret detail")
+
+    monkeypatch.setattr(storage.intake, "store", broken)
+    run = await one.run(backfill("A"))
+    assert run.state is RunState.FAILED
+    assert "a defect of the service ended it" in run.error
+    assert "secret" not in run.error
