@@ -100,6 +100,17 @@ def test_retry_after_given_header_is_seconds_from_when_it_was_asked(
     assert answer("", asked_us=asked_us, retry_after=header).retry_after_seconds() == seconds
 
 
+def test_retry_after_given_reset_time_is_until_then() -> None:
+    """Alpaca says at which second the calls begin anew; a Retry-After beside it counts for more."""
+    asked_us = to_unix_us(datetime(2024, 11, 27, 15, 5, 30, tzinfo=UTC))
+    reset = str(asked_us // 1_000_000 + 12)
+    assert answer("", asked_us=asked_us, x_ratelimit_reset=reset).retry_after_seconds() == 12
+    assert answer("", asked_us=asked_us, x_ratelimit_reset="1").retry_after_seconds() == 0
+    assert answer("", asked_us=asked_us, x_ratelimit_reset="soon").retry_after_seconds() is None
+    both = answer("", asked_us=asked_us, x_ratelimit_reset=reset, retry_after="3")
+    assert both.retry_after_seconds() == 3
+
+
 def test_wait_given_attempts_doubles_within_its_bounds() -> None:
     """Spread over the second half, and never longer than the longest."""
     patience = Patience(attempts=9, first_wait_seconds=1.0, longest_wait_seconds=10.0)

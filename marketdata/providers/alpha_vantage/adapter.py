@@ -20,7 +20,7 @@ from marketdata.providers.alpha_vantage.overview import parse_overview
 from marketdata.providers.alpha_vantage.parse import CSV_ZONE, NO_BARS, Series, parse_series
 from marketdata.providers.alpha_vantage.plan import FEED, NAME, Plan
 from marketdata.providers.calendars import calendar_of
-from marketdata.providers.frames import check_times, cut, have_ended, to_frame
+from marketdata.providers.frames import check_timeframe, check_times, cut, have_ended, to_frame
 from marketdata.providers.http.answer import HttpAnswer
 from marketdata.providers.http.assembly import Access, Surroundings, make_caller
 from marketdata.providers.months import by_months, month_around, month_name
@@ -71,6 +71,7 @@ class AlphaVantageProvider:
 
     async def fetch_bars(self, request: BarsRequest) -> AsyncGenerator[BarsPage, None]:
         """Fetch bars: minutes a page a month, days in one page."""
+        check_timeframe(self.capabilities, request.timeframe)
         calendar = await calendar_of(request.symbol)
         if request.timeframe is Timeframe.DAY_1:
             yield await self._days(request, calendar)

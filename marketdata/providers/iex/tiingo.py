@@ -18,7 +18,7 @@ from marketdata.domain.time_range import TimeRange, session_date
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
 from marketdata.errors import ProviderKeyError, ProviderSymbolError
 from marketdata.providers.calendars import calendar_of
-from marketdata.providers.frames import check_times, cut, have_ended, to_frame
+from marketdata.providers.frames import check_timeframe, check_times, cut, have_ended, to_frame
 from marketdata.providers.http.answer import HttpAnswer
 from marketdata.providers.http.assembly import Access, Surroundings, make_caller
 from marketdata.providers.iex.tiingo_parse import FIELDS, MOST_ROWS, parse_bars
@@ -80,6 +80,7 @@ class TiingoProvider:
 
     async def fetch_bars(self, request: BarsRequest) -> AsyncGenerator[BarsPage, None]:
         """Fetch minutes, two days a page."""
+        check_timeframe(CAPABILITIES, request.timeframe)
         symbol = request.symbol
         calendar = await calendar_of(symbol)
         for part in _by_days(request.range):

@@ -13,6 +13,7 @@ from marketdata.domain.symbol import Symbol
 from marketdata.domain.time_range import TimeRange, session_label_us
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND, Timeframe
 from marketdata.errors import ProviderSymbolError
+from marketdata.providers.frames import check_timeframe
 from marketdata.providers.http.answer import HttpAnswer
 from marketdata.providers.http.caller import ProviderCaller
 from marketdata.providers.protocol import BarsPage, BarsRequest, Capabilities, Limits
@@ -82,6 +83,7 @@ class YahooProvider:
 
     async def fetch_bars(self, request: BarsRequest) -> AsyncIterator[BarsPage]:
         """Fetch bars, page by page."""
+        check_timeframe(self.capabilities, request.timeframe)
         now_us = self._clock.now_us()
         if request.range.start_us >= now_us:
             yield _empty_page(request, request.range)
