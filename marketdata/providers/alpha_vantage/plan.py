@@ -55,7 +55,7 @@ class Plan:
             has_company=True,
             settings=(KEY_SETTING,),
             terms=(
-                "Keys are for personal use; commercial use, and showing the data to others, need an"
-                " agreement: https://www.alphavantage.co/terms_of_service/"
+                "For one's own use; for commercial use, and for showing the data to others, ask them:"
+                " https://www.alphavantage.co/terms_of_service/"
             ),
         )

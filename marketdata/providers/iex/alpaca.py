@@ -61,7 +61,7 @@ def limits_of(calls_a_minute: int) -> Limits:
 class AlpacaProvider:
     """Asks Alpaca.
 
-    Volumes are those of one venue, two to three percent of what is traded.
+    Volumes are those of one venue, a few percent of what is traded.
 
     Parameters
     ----------

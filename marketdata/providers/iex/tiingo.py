@@ -45,8 +45,8 @@ CAPABILITIES: Final = Capabilities(
     has_company=False,
     settings=(TOKEN_SETTING,),
     terms=(
-        "Free and power plans are for internal, personal use; redistribution needs a licence:"
-        " https://www.tiingo.com/about/terms"
+        "For internal use; passing data on needs a licence:"
+        " https://www.tiingo.com/documentation/appendix/developers"
     ),
 )
 
