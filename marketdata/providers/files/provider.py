@@ -15,6 +15,7 @@ from marketdata.errors import ProviderKeyError, ProviderSymbolError
 from marketdata.providers.calendars import calendar_of
 from marketdata.providers.files.archive import PROVIDER, TIMEFRAMES, Archive, file_name
 from marketdata.providers.files.archive_actions import read_actions
+from marketdata.providers.frames import check_timeframe
 from marketdata.providers.protocol import BarsPage, BarsRequest, Capabilities, Limits
 
 T = TypeVar("T")
@@ -64,6 +65,7 @@ class FilesProvider:
 
     async def fetch_bars(self, request: BarsRequest) -> AsyncIterator[BarsPage]:
         """Fetch bars, page by page; the file is read while pages are asked for."""
+        check_timeframe(self.capabilities, request.timeframe)
         calendar = await calendar_of(request.symbol)
         asked_us = self._clock.now_us()
 
