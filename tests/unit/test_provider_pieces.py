@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketdata.clock import SystemClock
+from marketdata.domain.symbol import Symbol
 from marketdata.domain.time_range import TimeRange, to_unix_us
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import ConfigurationError, ProviderAnswerError
@@ -20,6 +21,7 @@ from marketdata.providers.http.redaction import Redactor, key_id
 from marketdata.providers.local_times import find_zone, to_utc_us
 from marketdata.providers.months import by_months, month_around, month_name
 from marketdata.providers.paging import TokenPaging
+from marketdata.providers.spelling import hyphenated
 from tests.support.providers.samples import answer
 from tests.support.sessions import MINUTE_US, NEW_YORK, local_us
 
@@ -118,6 +120,21 @@ def test_wait_given_attempts_doubles_within_its_bounds() -> None:
         waits = [patience.wait_seconds(attempt) for _ in range(50)]
         assert longest / 2 <= min(waits) <= max(waits) <= longest
         assert len(set(waits)) > 1
+
+
+@pytest.mark.parametrize(
+    ("symbol", "spelled"),
+    [
+        (Symbol("BRK.B"), "BRK-B"),
+        (Symbol("AAPL", venue="XNAS"), "AAPL"),
+        (Symbol("TSCO.LON", venue="XLON"), "TSCO.LON"),
+        (Symbol("BRK.B", provider_symbols={"here": "BRK/B", "there": "B"}), "BRK/B"),
+        (Symbol("BRK.B", provider_symbols={"there": "B"}), "BRK-B"),
+    ],
+)
+def test_hyphenated_given_symbol_parts_classes_of_shares_only(symbol: Symbol, spelled: str) -> None:
+    """Outside of America a dot parts the exchange; what is said for the provider wins."""
+    assert hyphenated(symbol, "here") == spelled
 
 
 def test_to_utc_us_given_switch_of_clocks_follows_it() -> None:

@@ -1,8 +1,11 @@
 """The catalog: providers by name, and what those lack that cannot be used."""
 
+from datetime import timedelta
+
 import pytest
 
 from marketdata.clock import ManualClock
+from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import ConfigurationError, InvalidRequestError, ProviderNotReadyError
 from marketdata.providers.options import ProviderOptions
 from marketdata.providers.registry import ProviderCatalog, build_providers
@@ -67,10 +70,13 @@ def test_describe_given_catalog_lists_all_with_problems() -> None:
 
 def test_describe_given_plan_tells_what_its_key_can_do() -> None:
     """A key without a daily limit is a premium one: it alone has dividends and splits."""
+    timeframe = Timeframe.DAY_1
     (free,) = (p for p in catalog().describe() if p.name == "alpha_vantage")
     assert (free.calls_a_day, free.has_actions) == (25, False)
+    assert free.history[timeframe] == timedelta(days=130)
     premium = catalog(alpha_vantage_calls_a_day=0, alpha_vantage_calls_a_minute=75)
     (paid,) = (p for p in premium.describe() if p.name == "alpha_vantage")
+    assert paid.history[timeframe] is None
     assert (paid.calls_a_day, paid.calls_a_minute, paid.has_actions) == (None, 75, True)
 
 

@@ -23,6 +23,7 @@ from marketdata.providers.http.answer import HttpAnswer
 from marketdata.providers.http.assembly import Access, Surroundings, make_caller
 from marketdata.providers.iex.tiingo_parse import FIELDS, MOST_ROWS, parse_bars
 from marketdata.providers.protocol import BarsPage, BarsRequest, Capabilities, Limits
+from marketdata.providers.spelling import hyphenated
 
 NAME: Final = "tiingo"
 FEED: Final = "tiingo/iex"
@@ -93,7 +94,7 @@ class TiingoProvider:
     async def _call(
         self, symbol: Symbol, part: TimeRange
     ) -> tuple[dict[BarColumn, npt.NDArray[Any]], int]:
-        spelled = _spelled(symbol)
+        spelled = hyphenated(symbol, NAME)
         first, end = session_date(part.start_us), session_date(part.end_us - 1 + MICROSECONDS_PER_DAY)
         parameters = {
             "startDate": str(first),
@@ -172,7 +173,3 @@ def _refuse_silence(
         f"Tiingo has no prints of {symbol.symbol} in the session of {first}: it does not know the"
         " symbol, or goes back less far; check the spelling, or ask for a later start"
     )
-
-
-def _spelled(symbol: Symbol) -> str:
-    return symbol.provider_symbols.get(NAME, symbol.symbol.replace(".", "-"))
