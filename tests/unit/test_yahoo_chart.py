@@ -220,6 +220,19 @@ def test_actions_given_a_dividend_before_a_split_are_as_declared() -> None:
     assert actions[0].kind is CorporateActionKind.CASH_DIVIDEND
 
 
+def test_actions_given_a_midnight_of_the_other_half_of_the_year_have_the_day_meant() -> None:
+    """A split a day early would be undone for a session too few."""
+    stamp = local_us("2024-07-01 23:00", "Europe/Berlin") // 1_000_000
+    events = {"splits": {"x": {"date": stamp, "numerator": 3.0, "denominator": 1.0}}}
+    times = ["2024-07-01 00:00", "2024-07-01 23:00", "2024-07-03 00:00"]
+    payload = _payload(times, [1.5] * 3, events=events, exchangeTimezoneName="Europe/Berlin")
+
+    (action,) = to_actions(parse_chart(payload, "SAP.DE"), _ALL, "EUR")
+
+    assert str(action.ex_date) == "2024-07-02"
+    assert _bars(payload).close.tolist() == [4.5, 1.5, 1.5]
+
+
 def test_actions_given_a_dividend_in_another_currency_say_so() -> None:
     """It must not pass for one in the currency of the prices."""
     stamp = local_us("2024-08-07 09:30") // 1_000_000

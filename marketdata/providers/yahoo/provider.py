@@ -42,8 +42,9 @@ CAPABILITIES: Final = Capabilities(
         " https://legal.yahoo.com/us/en/yahoo/terms/otos/index.html"
     ),
 )
-# Yahoo says no limits. People report to be shut out for hours from some 2,000 calls an hour on.
-LIMITS: Final = Limits(calls_a_minute=20, calls_at_once=2)
+# Yahoo says no limits. People report to be shut out for hours from some 2,000 calls an hour on: this is
+# 1,800.
+LIMITS: Final = Limits(calls_a_minute=30, calls_at_once=2)
 
 _INTERVALS: Final = {Timeframe.MINUTE_1: "1m", Timeframe.HOUR_1: "1h", Timeframe.DAY_1: "1d"}
 # What one call may ask for: of minutes a week.
