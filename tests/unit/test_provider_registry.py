@@ -1,6 +1,9 @@
 """The catalog: providers by name, and what those lack that cannot be used."""
 
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -39,7 +42,7 @@ def test_get_given_missing_keys_names_the_variables() -> None:
 
 def test_get_given_unknown_name_lists_the_known_ones() -> None:
     """A typing error is told from a missing key."""
-    with pytest.raises(InvalidRequestError, match="alpaca, alpha_vantage, iex, ") as caught:
+    with pytest.raises(InvalidRequestError, match="alpaca, alpha_vantage, files, iex, ") as caught:
         catalog().get("alpacca")
     assert [violation.field for violation in caught.value.violations] == ["provider"]
 
@@ -58,11 +61,29 @@ async def test_get_given_iex_is_whoever_has_keys(options: dict[str, str], name: 
         catalog().get("iex")
 
 
+async def test_get_given_providers_without_keys_are_ready_or_say_what_they_need(tmp_path: Path) -> None:
+    """Yahoo needs nothing; files need their folder."""
+    with pytest.raises(ProviderNotReadyError, match="MARKETDATA_FILES_DIR"):
+        catalog().get("files")
+    providers = catalog(files_dir=str(tmp_path))
+    assert {providers.get(name).capabilities.name for name in ("yahoo", "files")} == {"yahoo", "files"}
+    await providers.aclose()
+
+
+def test_catalog_given_start_imports_neither_yfinance_nor_pyarrow() -> None:
+    """They take seconds: a service that fetches nothing from there starts without them."""
+    code = (
+        "import sys, marketdata.providers.registry;"
+        "assert not {'yfinance', 'pandas', 'pyarrow', 'curl_cffi'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_describe_given_catalog_lists_all_with_problems() -> None:
     """Also those that cannot be used, by name, with what they could do."""
     found = {provider.name: provider for provider in catalog(**TIINGO).describe()}
     assert list(found) == sorted(found)
-    assert {"alpaca", "alpha_vantage", "tiingo"} <= found.keys()
+    assert {"alpaca", "alpha_vantage", "files", "tiingo", "yahoo"} == found.keys()
     assert not found["tiingo"].problem
     assert "MARKETDATA_ALPACA_KEY_ID and MARKETDATA_ALPACA_SECRET_KEY" in found["alpaca"].problem
     assert all(provider.feeds and provider.terms for provider in found.values())

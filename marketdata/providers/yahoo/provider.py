@@ -1,6 +1,6 @@
 """The provider `yahoo`."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from datetime import date, timedelta
 from typing import Final
 from urllib.parse import quote
@@ -82,7 +82,7 @@ class YahooProvider:
         """What it allows: nobody knows; what is asked of it here."""
         return LIMITS
 
-    async def fetch_bars(self, request: BarsRequest) -> AsyncIterator[BarsPage]:
+    async def fetch_bars(self, request: BarsRequest) -> AsyncGenerator[BarsPage]:
         """Fetch bars, page by page."""
         check_timeframe(self.capabilities, request.timeframe)
         now_us = self._clock.now_us()
