@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from marketdata.clock import ManualClock
+from marketdata.domain.bars import BarFrame
 from marketdata.domain.corporate_action import CorporateAction, CorporateActionKind
 from marketdata.domain.ingestion_run import IngestionMode, IngestionRun, RunRequest, RunState
 from marketdata.domain.time_range import session_label_us
@@ -59,6 +60,21 @@ def backfill(provider: str, start: str, end: str, request_id: str = "first") -> 
     return RunRequest(request_id, IngestionMode.BACKFILL, provider, ("AAPL",), (DAY,), *bounds)
 
 
+def lines_of(bars: BarFrame) -> list[str]:
+    """Write days as lines of CSV."""
+    columns = (bars.open, bars.high, bars.low, bars.close, bars.volume)
+    return [
+        ",".join([str(np.datetime64(time_us, "us"))[:10], *(str(value) for value in values)])
+        for time_us, *values in zip(bars.time_us.tolist(), *columns, strict=True)
+    ]
+
+
+def write_days(folder: Path, bars: BarFrame) -> None:
+    """Write the file of AAPL's days."""
+    (folder / "1d").mkdir(exist_ok=True)
+    (folder / "1d" / "AAPL.csv").write_text(HEADER + "\n".join([*lines_of(bars), ""]))
+
+
 async def feeds_of(storage: Storage) -> Sequence[str]:
     """List the feeds that stored days are from."""
     rows = await fetch(
@@ -102,12 +118,7 @@ async def test_runs_given_a_folder_keep_it_current_and_keep_bad_bars_aside(
     """A row that is added is the only one that is new; one without a price is not stored."""
     await create_symbols(storage, "AAPL")
     bars = sample_of("AAPL").bars
-    lines = [
-        ",".join([str(np.datetime64(bar[0], "us"))[:10], *(str(value) for value in bar[1:])])
-        for bar in zip(
-            bars.time_us.tolist(), bars.open, bars.high, bars.low, bars.close, bars.volume, strict=True
-        )
-    ]
+    lines = lines_of(bars)
     (tmp_path / "1d").mkdir()
     path = tmp_path / "1d" / "AAPL.csv"
     no_price = lines[101].split(",")
@@ -115,10 +126,11 @@ async def test_runs_given_a_folder_keep_it_current_and_keep_bad_bars_aside(
     path.write_text(HEADER + "\n".join([*lines[:101], ",".join(no_price), *lines[102:200], ""]))
     provider = FilesProvider(tmp_path, ManualClock(NOW_US))
 
-    first = await run_from(provider, storage, backfill("files", "2000-03-01", "2001-01-01"))
+    # The last day of the file is 2000-12-13.
+    first = await run_from(provider, storage, backfill("files", "2000-03-01", "2000-12-16"))
     path.write_text(HEADER + "\n".join([*lines[:201], ""]))
     request = replace(
-        backfill("files", "2000-03-01", "2001-01-01", request_id="second"), refetches=True
+        backfill("files", "2000-03-01", "2000-12-16", request_id="second"), refetches=True
     )
     second = await run_from(provider, storage, request)
     await provider.aclose()
@@ -128,3 +140,24 @@ async def test_runs_given_a_folder_keep_it_current_and_keep_bad_bars_aside(
     assert (second.counts.accepted, second.counts.unchanged) == (2, 199)
     assert len(await stored_bars(storage, DAY)) == 201
     assert await feeds_of(storage) == ["files/archive"]
+
+
+async def test_runs_given_a_folder_that_lags_go_on_where_it_ended(
+    storage: Storage, tmp_path: Path
+) -> None:
+    """Sessions that are not in the file yet are not taken for fetched: they come when it has them."""
+    await create_symbols(storage, "AAPL")
+    bars = sample_of("AAPL").bars
+    write_days(tmp_path, bars.take(slice(0, 100)))
+    provider = FilesProvider(tmp_path, ManualClock(NOW_US))
+
+    first = await run_from(provider, storage, backfill("files", "2000-03-01", "2000-12-16"))
+    write_days(tmp_path, bars.take(slice(0, 200)))
+    second = await run_from(
+        provider, storage, backfill("files", "2000-03-01", "2000-12-16", request_id="second")
+    )
+    await provider.aclose()
+
+    assert (first.state, first.counts.accepted) == (RunState.FAILED, 100)
+    assert "has nothing from 2000-07-24 on" in first.troubles[0].message
+    assert (second.state, second.counts.accepted) == (RunState.SUCCEEDED, 100)

@@ -15,6 +15,7 @@ import pytest
 
 from marketdata.clock import ManualClock
 from marketdata.domain.bars import BarFlag, BarFrame
+from marketdata.domain.exchange_hours import get_calendar
 from marketdata.domain.symbol import Symbol
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
@@ -24,6 +25,7 @@ from marketdata.errors import (
     ProviderUnavailableError,
 )
 from marketdata.providers.files.archive_actions import parse_actions
+from marketdata.providers.files.archive_end import first_missing_session
 from marketdata.providers.files.arrow_batch import to_record_batch
 from marketdata.providers.files.provider import FilesProvider
 from marketdata.providers.protocol import BarsPage, BarsRequest
@@ -226,6 +228,46 @@ async def test_bars_given_a_line_that_is_being_written_wait_for_its_end(tmp_path
     (page,) = await _pages(provider)
     assert page.frame.volume.tolist() == [82_488_700]
     await provider.aclose()
+
+
+@pytest.mark.parametrize(
+    ("timeframe", "last", "until", "missing"),
+    [
+        (Timeframe.DAY_1, "2024-03-01", "2024-03-08 10:00", None),
+        (Timeframe.DAY_1, "2024-03-01", "2024-03-10 10:00", "2024-03-04"),
+        # Good Friday, and a weekend.
+        (Timeframe.MINUTE_1, "2024-03-28 15:40", "2024-04-01 23:00", None),
+        (Timeframe.MINUTE_1, "2024-03-28 15:40", "2024-04-02 23:00", "2024-04-01"),
+        (Timeframe.HOUR_1, "2024-03-28 09:30", "2024-04-01 10:00", None),
+        (Timeframe.HOUR_1, "1985-03-28 09:30", "1990-01-02 10:00", None),
+    ],
+)
+def test_first_missing_session_given_a_file_that_lags_names_it_where_runs_would_not_come_back(
+    timeframe: Timeframe, last: str, until: str, missing: str | None
+) -> None:
+    """A session that is closed and not in the file; one that runs fetch again anyway is none."""
+    is_daily = timeframe is Timeframe.DAY_1
+    latest_us = local_us(f"{last} 00:00", "UTC") if is_daily else local_us(last)
+
+    found = first_missing_session(get_calendar("XNYS"), timeframe, latest_us, local_us(until))
+
+    assert (str(found) if found else None) == missing
+
+
+async def test_bars_given_a_file_that_lags_come_up_to_its_end_and_then_the_rest_is_refused(
+    provider: FilesProvider, tmp_path: Path
+) -> None:
+    """The page completes what is there and no more, so that what is added later is asked for."""
+    _write(tmp_path, _DAYS)
+    request = BarsRequest(_AAPL, Timeframe.DAY_1, dates_between("2024-01-01", "2024-03-01"))
+    pages = provider.fetch_bars(request)
+
+    page = await anext(pages)
+    with pytest.raises(ProviderAnswerError, match="nothing from 2024-01-03 on"):
+        await anext(pages)
+
+    assert len(page.frame) == 1
+    assert page.range.end_us == page.frame.time_us[0] + 86_400_000_000
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "..", ".hidden", "a/b", "a\0b", "a\\b"])
