@@ -1,8 +1,6 @@
 """A folder of files as a provider: what it reads, and what it refuses."""
 
-import asyncio
 import os
-import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import date
@@ -14,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from marketdata.clock import ManualClock
-from marketdata.domain.bars import BarFlag, BarFrame
+from marketdata.domain.bars import BarFlag
 from marketdata.domain.exchange_hours import get_calendar
 from marketdata.domain.symbol import Symbol
 from marketdata.domain.time_range import TimeRange
@@ -29,10 +27,7 @@ from marketdata.providers.files.archive_end import first_missing_session
 from marketdata.providers.files.arrow_batch import to_record_batch
 from marketdata.providers.files.provider import FilesProvider
 from marketdata.providers.protocol import BarsPage, BarsRequest
-from tests.support.providers.asking import is_true
-from tests.support.providers.files.side import table_of
-from tests.support.sessions import MINUTE_US, dates_between, local_us, walk
-from tests.support.waiting import until
+from tests.support.sessions import dates_between, local_us, walk
 
 _NOW_US = local_us("2049-01-04 12:00")
 _AAPL = Symbol("AAPL", venue="XNAS")
@@ -150,71 +145,6 @@ async def test_bars_given_rolled_up_ones_are_refused(provider: FilesProvider, tm
         await _pages(provider)
 
 
-def _minutes(n: int) -> BarFrame:
-    return walk(local_us("2020-01-02 00:00") + np.arange(n, dtype=np.int64) * MINUTE_US)
-
-
-async def test_bars_given_a_large_file_come_in_bounded_pages_once_each(
-    provider: FilesProvider, tmp_path: Path
-) -> None:
-    """Pages join without gap or overlap, whatever the blocks of the file are."""
-    frame = _minutes(180_000)
-    (tmp_path / "1m").mkdir()
-    pyarrow.parquet.write_table(
-        table_of(frame, Timeframe.MINUTE_1, None), tmp_path / "1m" / "AAPL.parquet"
-    )
-    wanted = TimeRange(int(frame.time_us[10]), int(frame.time_us[-10]))
-
-    pages = await _pages(provider, wanted=wanted, timeframe=Timeframe.MINUTE_1)
-
-    assert max(len(page.frame) for page in pages) <= 50_000
-    assert (
-        np.concatenate([page.frame.time_us for page in pages]).tolist()
-        == frame.time_us[10:-10].tolist()
-    )
-    starts = [page.range.start_us for page in pages]
-    assert starts == [wanted.start_us, *(page.range.end_us for page in pages[:-1])]
-    assert pages[-1].range.end_us == wanted.end_us
-
-
-async def test_bars_given_a_large_file_that_is_not_sorted_say_where_and_what_to_do(
-    provider: FilesProvider, tmp_path: Path
-) -> None:
-    """Sorting any file would take any memory; so it is asked for."""
-    frame = _minutes(140_000)
-    backwards = frame.take(np.arange(len(frame))[::-1])
-    (tmp_path / "1m").mkdir()
-    pyarrow.csv.write_csv(table_of(backwards, Timeframe.MINUTE_1, None), tmp_path / "1m" / "AAPL.csv")
-
-    with pytest.raises(ProviderAnswerError, match=r"1m/AAPL\.csv, line \d+: .* stands behind .*; sort"):
-        await _pages(
-            provider,
-            wanted=TimeRange(int(frame.time_us[0]), int(frame.time_us[-1])),
-            timeframe=Timeframe.MINUTE_1,
-        )
-
-
-async def test_bars_given_a_file_that_grows_meanwhile_are_refused_until_it_rests(
-    provider: FilesProvider, tmp_path: Path
-) -> None:
-    """Pages of before and after a change would not belong together."""
-    frame = _minutes(140_000)
-    (tmp_path / "1m").mkdir()
-    path = tmp_path / "1m" / "AAPL.csv"
-    pyarrow.csv.write_csv(table_of(frame, Timeframe.MINUTE_1, None), path)
-    wanted = TimeRange(int(frame.time_us[0]), int(frame.time_us[-1]) + 1)
-    request = BarsRequest(_AAPL, Timeframe.MINUTE_1, wanted)
-
-    async def read() -> None:
-        async for _ in provider.fetch_bars(request):
-            with path.open("a") as file:
-                file.write("\n")
-
-    with pytest.raises(ProviderUnavailableError, match="was changed while it was read"):
-        await read()
-    assert len(await _pages(provider, wanted=wanted, timeframe=Timeframe.MINUTE_1)) >= 3
-
-
 async def test_bars_given_a_line_that_is_being_written_wait_for_its_end(tmp_path: Path) -> None:
     """A volume that is cut off is a number, too; a file that rests may end as it likes."""
     path = _write(tmp_path, _DAYS.rstrip("\n"))
@@ -315,36 +245,6 @@ async def test_bars_given_no_file_no_folder_or_two_files_say_which(tmp_path: Pat
     with pytest.raises(ProviderAnswerError, match="keep one of them"):
         await _pages(provider)
     await provider.aclose()
-
-
-async def test_bars_given_a_reader_that_leaves_early_close_the_file_behind_the_thread(
-    provider: FilesProvider, tmp_path: Path
-) -> None:
-    """A cancelled call ends at once; when its thread is out of the file, nothing is left open."""
-    frame = _minutes(140_000)
-    (tmp_path / "1m").mkdir()
-    path = tmp_path / "1m" / "AAPL.csv"
-    pyarrow.csv.write_csv(table_of(frame, Timeframe.MINUTE_1, None), path)
-    wanted = TimeRange(int(frame.time_us[0]), int(frame.time_us[-1]))
-    request = BarsRequest(_AAPL, Timeframe.MINUTE_1, wanted)
-
-    async def read() -> None:
-        async for _ in provider.fetch_bars(request):
-            pass
-
-    call = asyncio.create_task(read())
-    await until(lambda: is_true(_is_open(path)))
-    call.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await call
-    await provider.aclose()
-
-    assert not _is_open(path)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("files_")]
-
-
-def _is_open(path: Path) -> bool:
-    return any(os.path.realpath(entry) == str(path) for entry in Path("/proc/self/fd").iterdir())
 
 
 async def test_actions_given_a_file_are_those_of_the_symbol_and_without_one_none(
