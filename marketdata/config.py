@@ -217,6 +217,7 @@ class Settings(BaseSettings):
             alpaca_url=self.alpaca_url,
             tiingo_token=self.tiingo_token.get_secret_value(),
             tiingo_url=self.tiingo_url,
+            files_dir=str(self.files_dir or ""),
         )
 
     @property

@@ -10,10 +10,27 @@ from marketdata.domain.bars import BarColumn, BarFlag, BarFrame, Int64Array, ful
 from marketdata.domain.calendar import SessionCalendar
 from marketdata.domain.time_range import TimeRange, from_unix_us
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
-from marketdata.errors import ProviderAnswerError
+from marketdata.errors import ProviderAnswerError, ProviderKeyError
+from marketdata.providers.protocol import Capabilities
 
 Columns = Mapping[BarColumn, npt.NDArray[Any]]
 BoolArray = npt.NDArray[np.bool_]
+
+
+def check_timeframe(can: Capabilities, timeframe: Timeframe) -> None:
+    """Refuse bars that a provider does not have, so that no others are taken for them.
+
+    Raises
+    ------
+    ProviderKeyError
+        It has none of that timeframe; says which it has.
+    """
+    if timeframe not in can.feeds:
+        known = ", ".join(known.value for known in Timeframe if known in can.feeds)
+        raise ProviderKeyError(
+            f"{can.name} has no bars of {timeframe.value}; it has {known}, from which the service makes"
+            " longer ones"
+        )
 
 
 def have_ended(

@@ -10,7 +10,7 @@ TIINGO_ADDRESS: Final = "https://api.tiingo.com"
 
 @dataclass(frozen=True, slots=True)
 class ProviderOptions:
-    """Keys, plans and addresses; an empty key is a missing one.
+    """Keys, plans, addresses and folders; an empty one is missing.
 
     Attributes
     ----------
@@ -28,3 +28,4 @@ class ProviderOptions:
     alpaca_url: str = ALPACA_ADDRESS
     tiingo_token: str = field(default="", repr=False)
     tiingo_url: str = TIINGO_ADDRESS
+    files_dir: str = ""

@@ -5,6 +5,7 @@ A new adapter adds an entry to `_entries`; see docs/providers.md.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from marketdata.clock import Clock
@@ -13,10 +14,13 @@ from marketdata.errors import FieldViolation, InvalidRequestError, ProviderNotRe
 from marketdata.providers.alpha_vantage import plan as alpha_vantage
 from marketdata.providers.alpha_vantage.adapter import AlphaVantageProvider
 from marketdata.providers.alpha_vantage.messages import QUOTA_ZONE
+from marketdata.providers.files import provider as files
 from marketdata.providers.http.assembly import Surroundings
 from marketdata.providers.iex import alpaca, tiingo
 from marketdata.providers.options import ProviderOptions
 from marketdata.providers.protocol import Capabilities, Limits, Provider, Quota, Waits
+from marketdata.providers.yahoo import provider as yahoo
+from marketdata.providers.yahoo.assembly import make_yahoo
 
 #: A name for the prints of IEX, from whom there are keys for: Alpaca before Tiingo, which ranks lower.
 IEX: Final = "iex"
@@ -37,7 +41,7 @@ class _Entry:
         """Say why it cannot be used; empty where it can."""
         if not self.missing:
             return ""
-        return f"set {' and '.join(self.missing)}; docs/providers.md says where keys come from"
+        return f"set {' and '.join(self.missing)}; docs/providers.md says more"
 
 
 class ProviderCatalog:
@@ -143,6 +147,13 @@ def _entries(options: ProviderOptions, around: Surroundings) -> list[_Entry]:
             tiingo.LIMITS,
             _missing({tiingo.TOKEN_SETTING: options.tiingo_token}),
             lambda: tiingo.TiingoProvider(options.tiingo_token, around, options.tiingo_url),
+        ),
+        _Entry(yahoo.CAPABILITIES, yahoo.LIMITS, (), lambda: make_yahoo(around)),
+        _Entry(
+            files.CAPABILITIES,
+            files.LIMITS,
+            _missing({files.FOLDER_SETTING: options.files_dir}),
+            lambda: files.FilesProvider(Path(options.files_dir), around.clock),
         ),
     ]
 

@@ -8,10 +8,11 @@ import pytest
 from marketdata.domain.symbol import Symbol
 from marketdata.domain.time_range import TimeRange, session_label_us
 from marketdata.domain.timeframe import Timeframe
-from marketdata.errors import ProviderKeyError, ProviderLimitError
+from marketdata.errors import ProviderAnswerError, ProviderKeyError, ProviderLimitError
 from tests.support.providers.adapters import Circumstances, NotedQuota
 from tests.support.providers.alpha_vantage.side import COUNTED, PREMIUM, playing
 from tests.support.providers.asking import RANGES, ask, check_cover, check_truth, short
+from tests.support.providers.faults import Fault, always, at_call
 from tests.support.providers.truth import AAPL, NOW_US, truth
 from tests.support.sessions import local_us
 
@@ -91,6 +92,19 @@ async def test_minutes_given_symbol_of_another_zone_ask_for_json() -> None:
         for symbol, form in ((AAPL, "csv"), (elsewhere, "json")):
             await ask(played.provider, symbol, Timeframe.MINUTE_1, short(Timeframe.MINUTE_1))
             assert played.side.calls[-1].query["datatype"] == form
+
+
+async def test_minutes_given_month_before_once_more_refuse_it() -> None:
+    """CSV does not say which month it is of: the times of its bars do."""
+    wanted = TimeRange(local_us("2024-10-31 00:00"), local_us("2024-11-07 00:00"))
+    async with PREMIUM.play(Circumstances(faults=at_call(1, Fault.REPEATED_PAGE))) as played:
+        answer = await ask(played.provider, AAPL, Timeframe.MINUTE_1, wanted)
+        check_truth(answer, truth(), PREMIUM, "alpha_vantage/core")
+        months = [call.query["month"] for call in played.side.calls]
+        assert months == ["2024-10", "2024-11", "2024-11"]
+    async with PREMIUM.play(Circumstances(faults=always(Fault.REPEATED_PAGE))) as played:
+        with pytest.raises(ProviderAnswerError):
+            await ask(played.provider, AAPL, Timeframe.MINUTE_1, wanted)
 
 
 async def test_calls_given_used_up_quota_are_not_made() -> None:

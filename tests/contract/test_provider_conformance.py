@@ -16,7 +16,7 @@ from marketdata.domain.bars import BarFlag
 from marketdata.domain.company import CompanyFacts
 from marketdata.domain.symbol import Symbol
 from marketdata.domain.time_range import TimeRange
-from marketdata.domain.timeframe import MICROSECONDS_PER_DAY
+from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
 from marketdata.errors import ProviderError, ProviderKeyError, ProviderLimitError, ProviderSymbolError
 from marketdata.providers.http.client import CallBounds
 from tests.support.providers.adapters import AdapterUnderTest, Circumstances, NotedQuota
@@ -39,6 +39,7 @@ from tests.support.providers.truth import AAPL, BERKSHIRE, UNKNOWN, truth
 from tests.support.waiting import until
 
 MOST_BARS_A_PAGE = 50_000
+WEEK = RANGES[Timeframe.HOUR_1]
 MONTH_US = 31 * MICROSECONDS_PER_DAY
 # Small, so that an answer which never ends is given up soon; calls on loopback take milliseconds.
 HASTY = CallBounds(total_seconds=1.5)
@@ -118,6 +119,15 @@ async def test_bars_given_unknown_symbol_are_refused(adapter: AdapterUnderTest) 
         for timeframe in timeframes(played):
             with pytest.raises(ProviderSymbolError):
                 await ask(played.provider, UNKNOWN, timeframe, short(timeframe))
+
+
+async def test_bars_given_timeframe_that_it_has_not_are_refused(adapter: AdapterUnderTest) -> None:
+    """C24: bars of another timeframe are never taken for those that were asked for."""
+    async with tried(adapter) as played:
+        for timeframe in set(Timeframe) - set(timeframes(played)):
+            with pytest.raises(ProviderKeyError):
+                await ask(played.provider, AAPL, timeframe, WEEK)
+        assert not played.side.calls
 
 
 async def test_bars_given_own_spelling_send_it(adapter: AdapterUnderTest) -> None:

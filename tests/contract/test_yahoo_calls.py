@@ -8,11 +8,13 @@ import pytest
 from yfinance import cache
 
 from marketdata.errors import (
+    ProviderAnswerError,
     ProviderLimitError,
     ProviderSymbolError,
     ProviderUnavailableError,
 )
 from marketdata.providers.http.caller import Patience
+from marketdata.providers.yahoo import transport
 from marketdata.providers.yahoo.session import SiteAnswer
 from tests.support.providers.asking import is_true
 from tests.support.providers.faults import Fault, always, at_call
@@ -56,6 +58,16 @@ async def test_calls_given_a_site_that_lets_nobody_in_say_so() -> None:
     async with played_yahoo(stocks, always(Fault.KEY_REFUSED)) as played:
         with pytest.raises(ProviderUnavailableError, match="lets nobody in"):
             await played.provider.fetch_actions(AAPL, date(2012, 3, 1), date(2013, 3, 1))
+
+
+async def test_calls_given_an_answer_without_end_refuse_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More bytes than any true answer has are not kept, and not asked for again and again."""
+    monkeypatch.setattr(transport, "_MOST_BYTES", 1_000)
+    async with played_yahoo(apple(), patience=Patience(2, 0.002)) as played:
+        with pytest.raises(ProviderAnswerError, match="more than 1000 bytes"):
+            await played.provider.fetch_actions(AAPL, date(2012, 3, 1), date(2013, 3, 1))
+
+        assert len(played.server.calls) == 2
 
 
 async def test_calls_given_a_failure_once_end_in_the_answer() -> None:

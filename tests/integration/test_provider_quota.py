@@ -6,10 +6,21 @@ from typing import Final
 
 import pytest
 
+from marketdata.clock import ManualClock
+from marketdata.domain.company import CompanyFacts
 from marketdata.errors import ProviderLimitError
+from marketdata.providers.alpha_vantage.adapter import AlphaVantageProvider
+from marketdata.providers.alpha_vantage.plan import Plan
+from marketdata.providers.http.assembly import Surroundings
+from marketdata.providers.registry import QUOTA_ZONES
 from marketdata.storage.embedded import ServerAddress
 from marketdata.storage.pools import PoolLimits, Pools
 from marketdata.storage.provider_quota import ProviderQuotas
+from tests.support.providers.adapters import NotedWaits
+from tests.support.providers.alpha_vantage.side import KEY, AlphaVantageDialect
+from tests.support.providers.faults import never
+from tests.support.providers.played import loopback
+from tests.support.providers.truth import AAPL, NOW_US, truth
 from tests.support.rows import fetch
 from tests.support.storage import Storage
 
@@ -90,3 +101,27 @@ async def test_take_given_no_calls_at_all_grants_none(storage: Storage) -> None:
     """A limit of none counts nothing."""
     assert not await granted(ProviderQuotas(storage.pools, NEW_YORK), most=0)
     assert await calls(storage) == []
+
+
+@pytest.mark.modes("plain", "apache", reason="two transactions at once")
+async def test_calls_given_two_services_and_one_key_reach_the_provider_no_more_often(
+    database: ServerAddress,
+) -> None:
+    """Two adapters, each of a process with pools of its own: the provider counts for itself."""
+    async with (
+        loopback(AlphaVantageDialect(truth(), is_free=True), never) as server,
+        AsyncExitStack() as stack,
+    ):
+        adapters = []
+        for _ in range(2):
+            limits = PoolLimits(4, 0, 1)
+            pools = await stack.enter_async_context(Pools(database.for_service, limits))
+            around = Surroundings(ProviderQuotas(pools, QUOTA_ZONES), NotedWaits(), ManualClock(NOW_US))
+            adapter = AlphaVantageProvider(KEY, Plan(7, 60_000), around, server.address)
+            stack.push_async_callback(adapter.aclose)
+            adapters.append(adapter)
+        asked = [adapters[n % 2].fetch_company(AAPL) for n in range(20)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        kinds = [type(answer) for answer in answers]
+        assert kinds.count(CompanyFacts) == len(server.calls) == 7
+        assert kinds.count(ProviderLimitError) == 13

@@ -1,8 +1,6 @@
 """A folder of files as a provider: what it reads, and what it refuses."""
 
-import asyncio
 import os
-import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import date
@@ -14,7 +12,8 @@ import pyarrow.parquet
 import pytest
 
 from marketdata.clock import ManualClock
-from marketdata.domain.bars import BarFlag, BarFrame
+from marketdata.domain.bars import BarFlag
+from marketdata.domain.exchange_hours import get_calendar
 from marketdata.domain.symbol import Symbol
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
@@ -24,13 +23,11 @@ from marketdata.errors import (
     ProviderUnavailableError,
 )
 from marketdata.providers.files.archive_actions import parse_actions
+from marketdata.providers.files.archive_end import first_missing_session
 from marketdata.providers.files.arrow_batch import to_record_batch
 from marketdata.providers.files.provider import FilesProvider
 from marketdata.providers.protocol import BarsPage, BarsRequest
-from tests.support.providers.asking import is_true
-from tests.support.providers.files.side import table_of
-from tests.support.sessions import MINUTE_US, dates_between, local_us, walk
-from tests.support.waiting import until
+from tests.support.sessions import dates_between, local_us, walk
 
 _NOW_US = local_us("2049-01-04 12:00")
 _AAPL = Symbol("AAPL", venue="XNAS")
@@ -148,71 +145,6 @@ async def test_bars_given_rolled_up_ones_are_refused(provider: FilesProvider, tm
         await _pages(provider)
 
 
-def _minutes(n: int) -> BarFrame:
-    return walk(local_us("2020-01-02 00:00") + np.arange(n, dtype=np.int64) * MINUTE_US)
-
-
-async def test_bars_given_a_large_file_come_in_bounded_pages_once_each(
-    provider: FilesProvider, tmp_path: Path
-) -> None:
-    """Pages join without gap or overlap, whatever the blocks of the file are."""
-    frame = _minutes(180_000)
-    (tmp_path / "1m").mkdir()
-    pyarrow.parquet.write_table(
-        table_of(frame, Timeframe.MINUTE_1, None), tmp_path / "1m" / "AAPL.parquet"
-    )
-    wanted = TimeRange(int(frame.time_us[10]), int(frame.time_us[-10]))
-
-    pages = await _pages(provider, wanted=wanted, timeframe=Timeframe.MINUTE_1)
-
-    assert max(len(page.frame) for page in pages) <= 50_000
-    assert (
-        np.concatenate([page.frame.time_us for page in pages]).tolist()
-        == frame.time_us[10:-10].tolist()
-    )
-    starts = [page.range.start_us for page in pages]
-    assert starts == [wanted.start_us, *(page.range.end_us for page in pages[:-1])]
-    assert pages[-1].range.end_us == wanted.end_us
-
-
-async def test_bars_given_a_large_file_that_is_not_sorted_say_where_and_what_to_do(
-    provider: FilesProvider, tmp_path: Path
-) -> None:
-    """Sorting any file would take any memory; so it is asked for."""
-    frame = _minutes(140_000)
-    backwards = frame.take(np.arange(len(frame))[::-1])
-    (tmp_path / "1m").mkdir()
-    pyarrow.csv.write_csv(table_of(backwards, Timeframe.MINUTE_1, None), tmp_path / "1m" / "AAPL.csv")
-
-    with pytest.raises(ProviderAnswerError, match=r"1m/AAPL\.csv, line \d+: .* stands behind .*; sort"):
-        await _pages(
-            provider,
-            wanted=TimeRange(int(frame.time_us[0]), int(frame.time_us[-1])),
-            timeframe=Timeframe.MINUTE_1,
-        )
-
-
-async def test_bars_given_a_file_that_grows_meanwhile_are_refused_until_it_rests(
-    provider: FilesProvider, tmp_path: Path
-) -> None:
-    """Pages of before and after a change would not belong together."""
-    frame = _minutes(140_000)
-    (tmp_path / "1m").mkdir()
-    path = tmp_path / "1m" / "AAPL.csv"
-    pyarrow.csv.write_csv(table_of(frame, Timeframe.MINUTE_1, None), path)
-    wanted = TimeRange(int(frame.time_us[0]), int(frame.time_us[-1]) + 1)
-    request = BarsRequest(_AAPL, Timeframe.MINUTE_1, wanted)
-
-    async def read() -> None:
-        async for _ in provider.fetch_bars(request):
-            with path.open("a") as file:
-                file.write("\n")
-
-    with pytest.raises(ProviderUnavailableError, match="was changed while it was read"):
-        await read()
-    assert len(await _pages(provider, wanted=wanted, timeframe=Timeframe.MINUTE_1)) >= 3
-
-
 async def test_bars_given_a_line_that_is_being_written_wait_for_its_end(tmp_path: Path) -> None:
     """A volume that is cut off is a number, too; a file that rests may end as it likes."""
     path = _write(tmp_path, _DAYS.rstrip("\n"))
@@ -226,6 +158,46 @@ async def test_bars_given_a_line_that_is_being_written_wait_for_its_end(tmp_path
     (page,) = await _pages(provider)
     assert page.frame.volume.tolist() == [82_488_700]
     await provider.aclose()
+
+
+@pytest.mark.parametrize(
+    ("timeframe", "last", "until", "missing"),
+    [
+        (Timeframe.DAY_1, "2024-03-01", "2024-03-08 10:00", None),
+        (Timeframe.DAY_1, "2024-03-01", "2024-03-10 10:00", "2024-03-04"),
+        # Good Friday, and a weekend.
+        (Timeframe.MINUTE_1, "2024-03-28 15:40", "2024-04-01 23:00", None),
+        (Timeframe.MINUTE_1, "2024-03-28 15:40", "2024-04-02 23:00", "2024-04-01"),
+        (Timeframe.HOUR_1, "2024-03-28 09:30", "2024-04-01 10:00", None),
+        (Timeframe.HOUR_1, "1985-03-28 09:30", "1990-01-02 10:00", None),
+    ],
+)
+def test_first_missing_session_given_a_file_that_lags_names_it_where_runs_would_not_come_back(
+    timeframe: Timeframe, last: str, until: str, missing: str | None
+) -> None:
+    """A session that is closed and not in the file; one that runs fetch again anyway is none."""
+    is_daily = timeframe is Timeframe.DAY_1
+    latest_us = local_us(f"{last} 00:00", "UTC") if is_daily else local_us(last)
+
+    found = first_missing_session(get_calendar("XNYS"), timeframe, latest_us, local_us(until))
+
+    assert (str(found) if found else None) == missing
+
+
+async def test_bars_given_a_file_that_lags_come_up_to_its_end_and_then_the_rest_is_refused(
+    provider: FilesProvider, tmp_path: Path
+) -> None:
+    """The page completes what is there and no more, so that what is added later is asked for."""
+    _write(tmp_path, _DAYS)
+    request = BarsRequest(_AAPL, Timeframe.DAY_1, dates_between("2024-01-01", "2024-03-01"))
+    pages = provider.fetch_bars(request)
+
+    page = await anext(pages)
+    with pytest.raises(ProviderAnswerError, match="nothing from 2024-01-03 on"):
+        await anext(pages)
+
+    assert len(page.frame) == 1
+    assert page.range.end_us == page.frame.time_us[0] + 86_400_000_000
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "..", ".hidden", "a/b", "a\0b", "a\\b"])
@@ -273,36 +245,6 @@ async def test_bars_given_no_file_no_folder_or_two_files_say_which(tmp_path: Pat
     with pytest.raises(ProviderAnswerError, match="keep one of them"):
         await _pages(provider)
     await provider.aclose()
-
-
-async def test_bars_given_a_reader_that_leaves_early_close_the_file_behind_the_thread(
-    provider: FilesProvider, tmp_path: Path
-) -> None:
-    """A cancelled call ends at once; when its thread is out of the file, nothing is left open."""
-    frame = _minutes(140_000)
-    (tmp_path / "1m").mkdir()
-    path = tmp_path / "1m" / "AAPL.csv"
-    pyarrow.csv.write_csv(table_of(frame, Timeframe.MINUTE_1, None), path)
-    wanted = TimeRange(int(frame.time_us[0]), int(frame.time_us[-1]))
-    request = BarsRequest(_AAPL, Timeframe.MINUTE_1, wanted)
-
-    async def read() -> None:
-        async for _ in provider.fetch_bars(request):
-            pass
-
-    call = asyncio.create_task(read())
-    await until(lambda: is_true(_is_open(path)))
-    call.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await call
-    await provider.aclose()
-
-    assert not _is_open(path)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("files_")]
-
-
-def _is_open(path: Path) -> bool:
-    return any(os.path.realpath(entry) == str(path) for entry in Path("/proc/self/fd").iterdir())
 
 
 async def test_actions_given_a_file_are_those_of_the_symbol_and_without_one_none(

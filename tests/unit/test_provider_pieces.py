@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketdata.clock import SystemClock
+from marketdata.domain.symbol import Symbol
 from marketdata.domain.time_range import TimeRange, to_unix_us
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import ConfigurationError, ProviderAnswerError
@@ -20,6 +21,7 @@ from marketdata.providers.http.redaction import Redactor, key_id
 from marketdata.providers.local_times import find_zone, to_utc_us
 from marketdata.providers.months import by_months, month_around, month_name
 from marketdata.providers.paging import TokenPaging
+from marketdata.providers.spelling import hyphenated
 from tests.support.providers.samples import answer
 from tests.support.sessions import MINUTE_US, NEW_YORK, local_us
 
@@ -100,6 +102,17 @@ def test_retry_after_given_header_is_seconds_from_when_it_was_asked(
     assert answer("", asked_us=asked_us, retry_after=header).retry_after_seconds() == seconds
 
 
+def test_retry_after_given_reset_time_is_until_then() -> None:
+    """Alpaca says at which second the calls begin anew; a Retry-After beside it counts for more."""
+    asked_us = to_unix_us(datetime(2024, 11, 27, 15, 5, 30, tzinfo=UTC))
+    reset = str(asked_us // 1_000_000 + 12)
+    assert answer("", asked_us=asked_us, x_ratelimit_reset=reset).retry_after_seconds() == 12
+    assert answer("", asked_us=asked_us, x_ratelimit_reset="1").retry_after_seconds() == 0
+    assert answer("", asked_us=asked_us, x_ratelimit_reset="soon").retry_after_seconds() is None
+    both = answer("", asked_us=asked_us, x_ratelimit_reset=reset, retry_after="3")
+    assert both.retry_after_seconds() == 3
+
+
 def test_wait_given_attempts_doubles_within_its_bounds() -> None:
     """Spread over the second half, and never longer than the longest."""
     patience = Patience(attempts=9, first_wait_seconds=1.0, longest_wait_seconds=10.0)
@@ -107,6 +120,21 @@ def test_wait_given_attempts_doubles_within_its_bounds() -> None:
         waits = [patience.wait_seconds(attempt) for _ in range(50)]
         assert longest / 2 <= min(waits) <= max(waits) <= longest
         assert len(set(waits)) > 1
+
+
+@pytest.mark.parametrize(
+    ("symbol", "spelled"),
+    [
+        (Symbol("BRK.B"), "BRK-B"),
+        (Symbol("AAPL", venue="XNAS"), "AAPL"),
+        (Symbol("TSCO.LON", venue="XLON"), "TSCO.LON"),
+        (Symbol("BRK.B", provider_symbols={"here": "BRK/B", "there": "B"}), "BRK/B"),
+        (Symbol("BRK.B", provider_symbols={"there": "B"}), "BRK-B"),
+    ],
+)
+def test_hyphenated_given_symbol_parts_classes_of_shares_only(symbol: Symbol, spelled: str) -> None:
+    """Outside of America a dot parts the exchange; what is said for the provider wins."""
+    assert hyphenated(symbol, "here") == spelled
 
 
 def test_to_utc_us_given_switch_of_clocks_follows_it() -> None:

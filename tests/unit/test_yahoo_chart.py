@@ -7,15 +7,12 @@ import pytest
 
 from marketdata.domain.bars import BarFlag, BarFrame
 from marketdata.domain.corporate_action import CorporateAction, CorporateActionKind
-from marketdata.domain.symbol import Symbol
 from marketdata.domain.time_range import TimeRange, session_date
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
 from marketdata.errors import ProviderAnswerError, ProviderSymbolError
 from marketdata.providers.yahoo.actions import to_actions
 from marketdata.providers.yahoo.bars import FEED, ChartContext, splits_of, to_bars
 from marketdata.providers.yahoo.chart import parse_chart
-from marketdata.providers.yahoo.company import parse_company
-from marketdata.providers.yahoo.spelling import our_currency, yahoo_spelling
 from tests.support.sessions import clock_times, local_us
 
 _ALL = TimeRange(Timeframe.DAY_1.earliest_us, Timeframe.DAY_1.latest_us)
@@ -220,6 +217,19 @@ def test_actions_given_a_dividend_before_a_split_are_as_declared() -> None:
     assert actions[0].kind is CorporateActionKind.CASH_DIVIDEND
 
 
+def test_actions_given_a_midnight_of_the_other_half_of_the_year_have_the_day_meant() -> None:
+    """A split a day early would be undone for a session too few."""
+    stamp = local_us("2024-07-01 23:00", "Europe/Berlin") // 1_000_000
+    events = {"splits": {"x": {"date": stamp, "numerator": 3.0, "denominator": 1.0}}}
+    times = ["2024-07-01 00:00", "2024-07-01 23:00", "2024-07-03 00:00"]
+    payload = _payload(times, [1.5] * 3, events=events, exchangeTimezoneName="Europe/Berlin")
+
+    (action,) = to_actions(parse_chart(payload, "SAP.DE"), _ALL, "EUR")
+
+    assert str(action.ex_date) == "2024-07-02"
+    assert _bars(payload).close.tolist() == [4.5, 1.5, 1.5]
+
+
 def test_actions_given_a_dividend_in_another_currency_say_so() -> None:
     """It must not pass for one in the currency of the prices."""
     stamp = local_us("2024-08-07 09:30") // 1_000_000
@@ -287,55 +297,3 @@ def test_chart_given_an_answer_that_is_none_is_refused(name: str) -> None:
         _bars(_broken(name))
 
     assert "\n" not in refusal.value.message
-
-
-def test_company_given_a_summary_tells_its_facts() -> None:
-    """Also where numbers come formatted; what is impossible is not told."""
-    result = {
-        "assetProfile": {"sector": "Technology", "industry": "Consumer\xa0Electronics"},
-        "price": {
-            "longName": "Apple Inc.",
-            "currency": "USD",
-            "marketCap": {"raw": 3.5e12, "fmt": "3.5T"},
-            "regularMarketTime": 1_732_718_000,
-        },
-        "defaultKeyStatistics": {"sharesOutstanding": -1},
-    }
-
-    facts = parse_company({"quoteSummary": {"result": [result], "error": None}}, "AAPL")
-
-    assert (facts.name, facts.sector, facts.industry) == (
-        "Apple Inc.",
-        "Technology",
-        "Consumer Electronics",
-    )
-    assert (facts.market_cap, facts.shares_outstanding, facts.employees) == (3.5e12, None, None)
-    assert str(facts.as_of) == "2024-11-27"
-
-
-@pytest.mark.parametrize("payload", [None, {}, {"quoteSummary": {"result": [], "error": None}}])
-def test_company_given_no_summary_is_refused(payload: Any) -> None:
-    """An answer without facts is not taken for a company without any."""
-    with pytest.raises(ProviderAnswerError):
-        parse_company(payload, "AAPL")
-
-
-@pytest.mark.parametrize(
-    ("symbol", "spelling"),
-    [
-        (Symbol("BRK.B"), "BRK-B"),
-        (Symbol("VOD.L", venue="XLON"), "VOD.L"),
-        (Symbol("BTC-USD", venue=""), "BTC-USD"),
-        (Symbol("GSPC", provider_symbols={"yahoo": "^GSPC"}), "^GSPC"),
-    ],
-)
-def test_yahoo_spelling_given_a_symbol_is_what_is_said_or_the_rule_of_its_venue(
-    symbol: Symbol, spelling: str
-) -> None:
-    """A class of shares has a hyphen there; another exchange's suffix keeps its dot."""
-    assert yahoo_spelling(symbol) == spelling
-
-
-def test_our_currency_given_pence_is_not_pounds() -> None:
-    """Upper case alone would make them a hundred times as much."""
-    assert [our_currency(text) for text in ("GBp", "GBP", "USD")] == ["GBX", "GBP", "USD"]

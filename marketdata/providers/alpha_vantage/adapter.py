@@ -20,11 +20,12 @@ from marketdata.providers.alpha_vantage.overview import parse_overview
 from marketdata.providers.alpha_vantage.parse import CSV_ZONE, NO_BARS, Series, parse_series
 from marketdata.providers.alpha_vantage.plan import FEED, NAME, Plan
 from marketdata.providers.calendars import calendar_of
-from marketdata.providers.frames import check_times, cut, have_ended, to_frame
+from marketdata.providers.frames import check_timeframe, check_times, cut, have_ended, to_frame
 from marketdata.providers.http.answer import HttpAnswer
 from marketdata.providers.http.assembly import Access, Surroundings, make_caller
 from marketdata.providers.months import by_months, month_around, month_name
 from marketdata.providers.protocol import BarsPage, BarsRequest, Capabilities, Limits
+from marketdata.providers.spelling import hyphenated
 
 _PATH: Final = "/query"
 # What `outputsize=compact` answers of days, and fewer sessions by a few that make sure of it.
@@ -71,6 +72,7 @@ class AlphaVantageProvider:
 
     async def fetch_bars(self, request: BarsRequest) -> AsyncGenerator[BarsPage, None]:
         """Fetch bars: minutes a page a month, days in one page."""
+        check_timeframe(self.capabilities, request.timeframe)
         calendar = await calendar_of(request.symbol)
         if request.timeframe is Timeframe.DAY_1:
             yield await self._days(request, calendar)
@@ -83,7 +85,7 @@ class AlphaVantageProvider:
                 yield await self._minutes(request.symbol, part, calendar)
 
     async def _minutes(self, symbol: Symbol, wanted: TimeRange, calendar: SessionCalendar) -> BarsPage:
-        spelled = _spelled(symbol)
+        spelled = hyphenated(symbol, NAME)
         parameters = {
             "function": "TIME_SERIES_INTRADAY",
             "symbol": spelled,
@@ -118,7 +120,7 @@ class AlphaVantageProvider:
         return await self._daily_call(symbol, "full")
 
     async def _daily_call(self, symbol: Symbol, size: str) -> tuple[Series, int]:
-        spelled = _spelled(symbol)
+        spelled = hyphenated(symbol, NAME)
         parameters = {
             "function": "TIME_SERIES_DAILY_ADJUSTED" if self._plan.is_premium else "TIME_SERIES_DAILY",
             "symbol": spelled,
@@ -145,7 +147,7 @@ class AlphaVantageProvider:
 
     async def fetch_company(self, symbol: Symbol) -> CompanyFacts:
         """Fetch what is known of the company."""
-        spelled = _spelled(symbol)
+        spelled = hyphenated(symbol, NAME)
         parameters = {"function": "OVERVIEW", "symbol": spelled, **self._parameters}
         return await self._caller.call(_PATH, parameters, partial(parse_overview, symbol=spelled))
 
@@ -193,7 +195,3 @@ def _page(
 
 def _is_before_first(symbol: Symbol, part: TimeRange) -> bool:
     return symbol.ipo_date is not None and part.end_us <= session_label_us(symbol.ipo_date)
-
-
-def _spelled(symbol: Symbol) -> str:
-    return symbol.provider_symbols.get(NAME, symbol.symbol.replace(".", "-"))

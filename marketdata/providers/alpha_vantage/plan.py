@@ -1,6 +1,7 @@
 """What a key of Alpha Vantage's plans can do."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from marketdata.domain.timeframe import Timeframe
@@ -13,6 +14,8 @@ KEY_SETTING: Final = "MARKETDATA_ALPHA_VANTAGE_API_KEY"
 # No hours: it cuts them at the clock, so that 09:00 holds 30 minutes of pre-market (its own sample of
 # IBM has 19:00 and 18:00), and an hour of ours begins at the open. They are made of the minutes.
 _TIMEFRAMES: Final = (Timeframe.MINUTE_1, Timeframe.DAY_1)
+# Within the 100 sessions of a free key, holidays or not: 93 at the most.
+_FREE_DAYS: Final = timedelta(days=130)
 # A free key may ask once a second; two calls at once keep a premium one busy.
 _CALLS_AT_ONCE: Final = 2
 
@@ -50,12 +53,15 @@ class Plan:
             name=NAME,
             title="Alpha Vantage, core stock APIs",
             feeds=dict.fromkeys(_TIMEFRAMES, FEED),
-            history=dict.fromkeys(_TIMEFRAMES),
+            history={
+                Timeframe.MINUTE_1: None,
+                Timeframe.DAY_1: None if self.is_premium else _FREE_DAYS,
+            },
             has_actions=self.is_premium,
             has_company=True,
             settings=(KEY_SETTING,),
             terms=(
-                "Keys are for personal use; commercial use, and showing the data to others, need an"
-                " agreement: https://www.alphavantage.co/terms_of_service/"
+                "For one's own use; for commercial use, and for showing the data to others, ask them:"
+                " https://www.alphavantage.co/terms_of_service/"
             ),
         )

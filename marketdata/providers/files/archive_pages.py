@@ -13,6 +13,7 @@ from marketdata.domain.time_range import TimeRange, from_unix_us
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import BarFileError, ProviderAnswerError
 from marketdata.providers.files.archive import ArchivedFile, file_name
+from marketdata.providers.files.archive_end import first_missing_session
 from marketdata.providers.files.csv_source import CsvSource
 from marketdata.providers.files.fields import FileField, FileKind, recognise
 from marketdata.providers.files.mapping import ColumnMap, map_columns
@@ -69,14 +70,17 @@ def read_pages(file: ArchivedFile, reading: Reading) -> Generator[BarsPage]:
     ------
     ProviderAnswerError
         A row cannot be read, is of another symbol, or stands in the wrong place: says where, and what
-        to do.
+        to do. Or, behind the last page, that the file does not reach as far as was asked.
     ProviderUnavailableError
         The file is being written.
     """
     file.check_settled(reading.asked_us)
     reached_us, end_us = reading.request.range.start_us, reading.request.range.end_us
     waiting: BarFrame | None = None
+    # As if it ended there: nothing before the range matters.
+    latest_us = reached_us - reading.request.timeframe.duration_us
     for frame in _frames(file, reading):
+        latest_us = int(frame.time_us[-1])
         for part in _parts(cut(frame, reading.request.range), reading.most_bars):
             if waiting is not None:
                 behind_us = int(part.time_us[0])
@@ -85,8 +89,26 @@ def read_pages(file: ArchivedFile, reading: Reading) -> Generator[BarsPage]:
                 reached_us = behind_us
             waiting = part
     file.check_unchanged()
+    problem = _end_problem(file, reading, latest_us)
+    if problem is not None:
+        behind_us = latest_us + reading.request.timeframe.duration_us
+        end_us = min(end_us, max(reached_us, behind_us))
     last = BarFrame.empty((reading.request.symbol.symbol,)) if waiting is None else waiting
     yield BarsPage(last, TimeRange(reached_us, end_us))
+    if problem is not None:
+        raise problem
+
+
+def _end_problem(file: ArchivedFile, reading: Reading, latest_us: int) -> ProviderAnswerError | None:
+    request = reading.request
+    until_us = min(request.range.end_us, reading.asked_us)
+    missing = first_missing_session(reading.calendar, request.timeframe, latest_us, until_us)
+    if missing is None:
+        return None
+    return ProviderAnswerError(
+        f"{file.shown} has nothing from {missing} on; what is before is fetched. Add the rest and fetch"
+        f" again, or ask up to then: --end {missing}"
+    )
 
 
 def _frames(file: ArchivedFile, reading: Reading) -> Iterator[BarFrame]:
@@ -170,8 +192,7 @@ def _refuse_rows(file: ArchivedFile, line_name: str, rejected: Sequence[Rejected
     why = _REMEDIES.get(row.rule, row.description)
     cell = f"{row.field} {row.value!r}" if row.field else repr(row.value)
     raise ProviderAnswerError(
-        f"{file.shown}, {line_name} {row.line}: {cell} {why}; correct it, nothing from here on"
-        " is taken before"
+        f"{file.shown}, {line_name} {row.line}: {cell} {why}; correct the file and fetch again"
     )
 
 

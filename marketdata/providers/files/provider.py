@@ -1,8 +1,9 @@
 """The provider `files`: a folder of files of bars, kept current like any provider."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Final, TypeVar
@@ -11,14 +12,16 @@ from marketdata.clock import Clock
 from marketdata.domain.company import CompanyFacts
 from marketdata.domain.corporate_action import CorporateAction
 from marketdata.domain.symbol import Symbol
-from marketdata.errors import ProviderKeyError, ProviderSymbolError
+from marketdata.errors import ProviderKeyError, ProviderSymbolError, ProviderUnavailableError
 from marketdata.providers.calendars import calendar_of
 from marketdata.providers.files.archive import PROVIDER, TIMEFRAMES, Archive, file_name
 from marketdata.providers.files.archive_actions import read_actions
+from marketdata.providers.frames import check_timeframe
 from marketdata.providers.protocol import BarsPage, BarsRequest, Capabilities, Limits
 
 T = TypeVar("T")
 
+FOLDER_SETTING: Final = "MARKETDATA_FILES_DIR"
 # A disk and pyarrow; more at once would only take memory, some 30 MB each.
 LIMITS: Final = Limits(calls_at_once=2)
 CAPABILITIES: Final = Capabilities(
@@ -28,7 +31,7 @@ CAPABILITIES: Final = Capabilities(
     history=dict.fromkeys(TIMEFRAMES),
     has_actions=True,
     has_company=False,
-    settings=("MARKETDATA_FILES_DIR",),
+    settings=(FOLDER_SETTING,),
     terms="Those of whoever the files are from.",
 )
 
@@ -62,20 +65,20 @@ class FilesProvider:
         """What it allows."""
         return LIMITS
 
-    async def fetch_bars(self, request: BarsRequest) -> AsyncIterator[BarsPage]:
+    async def fetch_bars(self, request: BarsRequest) -> AsyncGenerator[BarsPage]:
         """Fetch bars, page by page; the file is read while pages are asked for."""
+        check_timeframe(self.capabilities, request.timeframe)
         calendar = await calendar_of(request.symbol)
         asked_us = self._clock.now_us()
 
         def opened() -> Generator[BarsPage]:
-            # Imported in the thread: pyarrow takes a while, and who has no files does without.
-            from marketdata.providers.files.archive_pages import (  # noqa: PLC0415
-                Reading,
-                read_pages,
-            )
-
             file = self._archive.find(request.symbol, request.timeframe)
-            return read_pages(file, Reading(request, calendar, asked_us, self._most_bars))
+            with _pyarrow_explained():
+                # Imported in the thread: it takes a while, and is an extra.
+                from marketdata.providers.files import archive_pages  # noqa: PLC0415
+
+            reading = archive_pages.Reading(request, calendar, asked_us, self._most_bars)
+            return archive_pages.read_pages(file, reading)
 
         pages = await self._in_thread(opened)
         reading: Future[BarsPage | None] | None = None
@@ -124,3 +127,16 @@ class FilesProvider:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+@contextmanager
+def _pyarrow_explained() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != "pyarrow":
+            raise
+        raise ProviderUnavailableError(
+            "files are read with pyarrow, which is not installed; the extra brings it:"
+            " pip install 'bifrost-marketdata[files]'"
+        ) from None

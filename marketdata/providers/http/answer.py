@@ -63,13 +63,18 @@ class HttpAnswer:
         raise problem
 
     def retry_after_seconds(self) -> float | None:
-        """Tell when the provider wants to be asked again: Retry-After in seconds or as a date.
+        """Tell when the provider wants to be asked again.
+
+        Retry-After in seconds or as a date; else X-RateLimit-Reset as a Unix time, which Alpaca sends.
 
         Returns
         -------
         float or None
-            Seconds from when it was asked; None where the header is absent or cannot be read.
+            Seconds from when it was asked; None where there is no such header that can be read.
         """
+        reset = self.headers.get("x-ratelimit-reset", "")
+        if "retry-after" not in self.headers and reset.isdecimal():
+            return max(0.0, int(reset) - self.asked_us / MICROSECONDS_PER_SECOND)
         text = self.headers.get("retry-after", "").strip()
         try:
             if text.isdecimal():

@@ -26,6 +26,10 @@ T = TypeVar("T")
 # JSON and its rows take about 20 ms a megabyte: more of it would hold up every other call of the loop.
 _PARSED_ON_THE_LOOP_BYTES: Final = 65_536
 
+# A limit that does not say for how long is most often one of a minute: 4, 8 and 16 seconds instead of
+# a half, one and two.
+_LIMIT_FACTOR: Final = 8.0
+
 _OK: Final = 200
 _TOO_MANY: Final = 429
 _REFUSED: Final = frozenset({401, 403})
@@ -172,13 +176,14 @@ class ProviderCaller:
         if self._breaker.is_open:
             # A run can turn to other providers meanwhile.
             return False
-        wait = self._patience.wait_seconds(attempt)
+        is_limit = isinstance(error, ProviderLimitError)
+        wait = self._patience.wait_seconds(attempt) * (_LIMIT_FACTOR if is_limit else 1)
         if error.retry_after_seconds is not None:
             wait = max(wait, error.retry_after_seconds)
         if wait > self._patience.longest_wait_seconds:
             return False
         if attempt < self._patience.attempts:
-            reason = "limit" if isinstance(error, ProviderLimitError) else "retry"
+            reason = "limit" if is_limit else "retry"
             self._waits.add(self._provider, reason, wait)
         return wait
 

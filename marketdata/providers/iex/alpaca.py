@@ -14,7 +14,7 @@ from marketdata.domain.time_range import TimeRange, from_unix_us, session_date
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
 from marketdata.errors import ProviderKeyError
 from marketdata.providers.calendars import calendar_of
-from marketdata.providers.frames import have_ended, to_frame
+from marketdata.providers.frames import check_timeframe, have_ended, to_frame
 from marketdata.providers.http.answer import HttpAnswer
 from marketdata.providers.http.assembly import Access, Surroundings, make_caller
 from marketdata.providers.iex.alpaca_parse import DAY_ZONE, AlpacaPage, parse_actions, parse_bars
@@ -61,7 +61,7 @@ def limits_of(calls_a_minute: int) -> Limits:
 class AlpacaProvider:
     """Asks Alpaca.
 
-    Volumes are those of one venue, two to three percent of what is traded.
+    Volumes are those of one venue, a few percent of what is traded.
 
     Parameters
     ----------
@@ -95,6 +95,7 @@ class AlpacaProvider:
 
     async def fetch_bars(self, request: BarsRequest) -> AsyncGenerator[BarsPage, None]:
         """Fetch bars, 10,000 a page."""
+        check_timeframe(CAPABILITIES, request.timeframe)
         symbol, timeframe = request.symbol, request.timeframe
         calendar = await calendar_of(symbol)
         spelled = _spelled(symbol)

@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from marketdata.domain.bars import BarColumn, Int64Array
 from marketdata.domain.corporate_action import CorporateAction, CorporateActionKind
-from marketdata.domain.time_range import from_unix_us, session_label_us
-from marketdata.domain.timeframe import Timeframe
+from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
 from marketdata.errors import ProviderAnswerError, ProviderSymbolError
 from marketdata.providers.http.answer import HttpAnswer
 from marketdata.providers.http.caller import expect_ok
 from marketdata.providers.iex.rows import to_columns
+from marketdata.providers.local_times import to_utc_us
 
 #: Midnight of this clock is what Alpaca stamps daily bars with.
 DAY_ZONE: Final = ZoneInfo("America/New_York")
@@ -80,11 +80,11 @@ def parse_bars(answer: HttpAnswer, symbol: str, timeframe: Timeframe) -> AlpacaP
 
 
 def _session_labels(time_us: Int64Array) -> Int64Array:
-    """Turn midnights of New York into session labels; refuse what is no such midnight."""
-    locals_ = [from_unix_us(moment).astimezone(DAY_ZONE) for moment in time_us.tolist()]
-    if any((local.hour, local.minute, local.second) != (0, 0, 0) for local in locals_):
+    """Turn midnights of New York, 04:00 or 05:00 UTC, into session labels; refuse anything else."""
+    labels = time_us - time_us % MICROSECONDS_PER_DAY
+    if np.any(to_utc_us(labels, DAY_ZONE) != time_us):
         raise ProviderAnswerError("a daily bar is not stamped with midnight in New York")
-    return np.array([session_label_us(local.date()) for local in locals_], np.int64)
+    return labels
 
 
 def parse_actions(answer: HttpAnswer, symbol: str) -> tuple[list[CorporateAction], str | None]:

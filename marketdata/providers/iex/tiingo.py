@@ -18,11 +18,12 @@ from marketdata.domain.time_range import TimeRange, session_date
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
 from marketdata.errors import ProviderKeyError, ProviderSymbolError
 from marketdata.providers.calendars import calendar_of
-from marketdata.providers.frames import check_times, cut, have_ended, to_frame
+from marketdata.providers.frames import check_timeframe, check_times, cut, have_ended, to_frame
 from marketdata.providers.http.answer import HttpAnswer
 from marketdata.providers.http.assembly import Access, Surroundings, make_caller
 from marketdata.providers.iex.tiingo_parse import FIELDS, MOST_ROWS, parse_bars
 from marketdata.providers.protocol import BarsPage, BarsRequest, Capabilities, Limits
+from marketdata.providers.spelling import hyphenated
 
 NAME: Final = "tiingo"
 FEED: Final = "tiingo/iex"
@@ -45,8 +46,8 @@ CAPABILITIES: Final = Capabilities(
     has_company=False,
     settings=(TOKEN_SETTING,),
     terms=(
-        "Free and power plans are for internal, personal use; redistribution needs a licence:"
-        " https://www.tiingo.com/about/terms"
+        "For internal use; passing data on needs a licence:"
+        " https://www.tiingo.com/documentation/appendix/developers"
     ),
 )
 
@@ -80,6 +81,7 @@ class TiingoProvider:
 
     async def fetch_bars(self, request: BarsRequest) -> AsyncGenerator[BarsPage, None]:
         """Fetch minutes, two days a page."""
+        check_timeframe(CAPABILITIES, request.timeframe)
         symbol = request.symbol
         calendar = await calendar_of(symbol)
         for part in _by_days(request.range):
@@ -92,7 +94,7 @@ class TiingoProvider:
     async def _call(
         self, symbol: Symbol, part: TimeRange
     ) -> tuple[dict[BarColumn, npt.NDArray[Any]], int]:
-        spelled = _spelled(symbol)
+        spelled = hyphenated(symbol, NAME)
         first, end = session_date(part.start_us), session_date(part.end_us - 1 + MICROSECONDS_PER_DAY)
         parameters = {
             "startDate": str(first),
@@ -171,7 +173,3 @@ def _refuse_silence(
         f"Tiingo has no prints of {symbol.symbol} in the session of {first}: it does not know the"
         " symbol, or goes back less far; check the spelling, or ask for a later start"
     )
-
-
-def _spelled(symbol: Symbol) -> str:
-    return symbol.provider_symbols.get(NAME, symbol.symbol.replace(".", "-"))

@@ -4,12 +4,10 @@ from typing import Final
 
 import numpy as np
 
-from marketdata.domain.bars import Int64Array
 from marketdata.domain.corporate_action import CorporateAction, CorporateActionKind
 from marketdata.domain.time_range import TimeRange, session_date
-from marketdata.providers.yahoo.bars import splits_of
-from marketdata.providers.yahoo.chart import Chart, ChartEvent
-from marketdata.providers.yahoo.local_dates import local_labels
+from marketdata.providers.yahoo.bars import ex_dates, splits_of
+from marketdata.providers.yahoo.chart import Chart
 from marketdata.providers.yahoo.splits import Split, split_ratios, traded_prices
 
 _SOURCE: Final = "Yahoo Finance"
@@ -37,23 +35,17 @@ def to_actions(chart: Chart, labels: TimeRange, currency: str) -> tuple[Corporat
     """
     splits = splits_of([chart])
     events = [_split(split) for split in splits if _lies_in(split.label_us, labels)]
-    ex_dates = _labels(chart.dividends, chart.time_zone)
+    label_us = ex_dates(chart.dividends, chart.time_zone)
     cash = np.array([dividend.value for dividend in chart.dividends], np.float64)
-    declared = traded_prices(cash, split_ratios(ex_dates, splits))
-    for event, label_us, amount in zip(
-        chart.dividends, ex_dates.tolist(), declared.tolist(), strict=True
-    ):
-        if _lies_in(label_us, labels):
-            events.append(_dividend(label_us, amount, event.currency or currency))
+    declared = traded_prices(cash, split_ratios(label_us, splits))
+    for event, ex_us, amount in zip(chart.dividends, label_us.tolist(), declared.tolist(), strict=True):
+        if _lies_in(ex_us, labels):
+            events.append(_dividend(ex_us, amount, event.currency or currency))
     return tuple(sorted(events, key=lambda action: action.ex_date))
 
 
 def _lies_in(label_us: int, labels: TimeRange) -> bool:
     return labels.start_us <= label_us < labels.end_us
-
-
-def _labels(events: tuple[ChartEvent, ...], time_zone: str) -> Int64Array:
-    return local_labels(np.array([event.time_us for event in events], np.int64), time_zone)
 
 
 def _split(split: Split) -> CorporateAction:

@@ -1,6 +1,6 @@
 """Charts turned into bars as they were traded: pure, no loop per bar."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from marketdata.domain.bars import PRICE_COLUMNS, BarColumn, BarFlag, BarFrame, Int64Array, full_columns
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
-from marketdata.providers.yahoo.chart import Chart
+from marketdata.providers.yahoo.chart import Chart, ChartEvent
 from marketdata.providers.yahoo.late_splits import check_recent_splits
 from marketdata.providers.yahoo.local_dates import daily_labels, local_labels
 from marketdata.providers.yahoo.splits import Split, split_ratios, traded_prices, traded_volumes
@@ -70,7 +70,11 @@ def to_bars(chart: Chart, context: ChartContext, time_range: TimeRange) -> BarFr
         The chart's time zone is none, or a recent split is not in its prices yet.
     """
     is_daily = context.timeframe is Timeframe.DAY_1
-    labels = (daily_labels if is_daily else local_labels)(chart.time_us, chart.time_zone)
+    labels = (
+        daily_labels(chart.time_us, chart.time_zone, has_live_end=True)
+        if is_daily
+        else local_labels(chart.time_us, chart.time_zone)
+    )
     check_recent_splits(chart, labels, context.splits, context.asked_us)
     ratios = split_ratios(labels, context.splits)
     given: dict[BarColumn, npt.NDArray[Any]] = {
@@ -121,18 +125,18 @@ def _last_of_each(frame: BarFrame) -> BarFrame:
     return ordered if is_last.all() else ordered.take(is_last)
 
 
+def ex_dates(events: Sequence[ChartEvent], time_zone: str) -> Int64Array:
+    """Tell the ex-dates of events, int64[n]: labels of their sessions, Unix microseconds."""
+    stamps = np.array([event.time_us for event in events], np.int64)
+    return daily_labels(stamps, time_zone, has_live_end=False)
+
+
 def splits_of(charts: Iterable[Chart]) -> tuple[Split, ...]:
     """List the splits of charts, each once."""
     found = {
         Split(int(label_us), split.value)
         for chart in charts
-        for split, label_us in zip(
-            chart.splits,
-            local_labels(
-                np.array([split.time_us for split in chart.splits], np.int64), chart.time_zone
-            ),
-            strict=True,
-        )
+        for split, label_us in zip(chart.splits, ex_dates(chart.splits, chart.time_zone), strict=True)
         if split.value != 1
     }
     return tuple(sorted(found, key=lambda split: split.label_us))

@@ -21,6 +21,8 @@ _REFUSED: Final = frozenset({401, 403})
 _LIMITED: Final = 429
 # Yahoo hardly ever says when it answers again, and asking meanwhile makes it longer.
 _LEFT_ALONE_SECONDS: Final = 900.0
+# Whatever it says, so that one header does not cost a process the provider for good.
+_LONGEST_SECONDS: Final = 86_400.0
 
 
 class YahooClient:
@@ -113,7 +115,7 @@ class YahooClient:
             if not is_again:
                 return told
             seconds = self._left_alone_seconds
-        self._limited_until = now + seconds
+        self._limited_until = now + min(seconds, _LONGEST_SECONDS)
         return self._limited(told.asked_us, now)
 
     def _limited(self, asked_us: int, now: float) -> HttpAnswer:

@@ -39,13 +39,26 @@ def local_labels(time_us: Int64Array, time_zone: str) -> Int64Array:
     return wall_us - wall_us % MICROSECONDS_PER_DAY
 
 
-def daily_labels(time_us: Int64Array, time_zone: str) -> Int64Array:
-    """Tell the session of each row of a daily chart; parameters and result as `local_labels`."""
+def daily_labels(time_us: Int64Array, time_zone: str, *, has_live_end: bool) -> Int64Array:
+    """Tell the session of each stamp of a daily chart.
+
+    Parameters
+    ----------
+    time_us, time_zone
+        As `local_labels` takes them.
+    has_live_end : bool
+        Whether the last one may be the moment of a trade: then its date is what it says.
+
+    Returns
+    -------
+    int64[n]
+        As `local_labels`; raises as it does.
+    """
     wall_us = _wall_us(time_us, time_zone)
     hours, rest = np.divmod(wall_us % MICROSECONDS_PER_DAY, _MICROSECONDS_PER_HOUR)
     is_missed = np.isin(hours, _MISSED_MIDNIGHTS) & (rest == 0)
-    # The last row may be a trade of that very second.
-    is_missed[-1:] = False
+    if has_live_end:
+        is_missed[-1:] = False
     labels: Int64Array = (wall_us // MICROSECONDS_PER_DAY + is_missed) * MICROSECONDS_PER_DAY
     return labels
 

@@ -1,6 +1,6 @@
 """The provider `yahoo`."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from datetime import date, timedelta
 from typing import Final
 from urllib.parse import quote
@@ -13,6 +13,7 @@ from marketdata.domain.symbol import Symbol
 from marketdata.domain.time_range import TimeRange, session_label_us
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND, Timeframe
 from marketdata.errors import ProviderSymbolError
+from marketdata.providers.frames import check_timeframe
 from marketdata.providers.http.answer import HttpAnswer
 from marketdata.providers.http.caller import ProviderCaller
 from marketdata.providers.protocol import BarsPage, BarsRequest, Capabilities, Limits
@@ -41,8 +42,9 @@ CAPABILITIES: Final = Capabilities(
         " https://legal.yahoo.com/us/en/yahoo/terms/otos/index.html"
     ),
 )
-# Yahoo says no limits. People report to be shut out for hours from some 2,000 calls an hour on.
-LIMITS: Final = Limits(calls_a_minute=20, calls_at_once=2)
+# Yahoo says no limits. People report to be shut out for hours from some 2,000 calls an hour on: this is
+# 1,800.
+LIMITS: Final = Limits(calls_a_minute=30, calls_at_once=2)
 
 _INTERVALS: Final = {Timeframe.MINUTE_1: "1m", Timeframe.HOUR_1: "1h", Timeframe.DAY_1: "1d"}
 # What one call may ask for: of minutes a week.
@@ -80,8 +82,9 @@ class YahooProvider:
         """What it allows: nobody knows; what is asked of it here."""
         return LIMITS
 
-    async def fetch_bars(self, request: BarsRequest) -> AsyncIterator[BarsPage]:
+    async def fetch_bars(self, request: BarsRequest) -> AsyncGenerator[BarsPage]:
         """Fetch bars, page by page."""
+        check_timeframe(self.capabilities, request.timeframe)
         now_us = self._clock.now_us()
         if request.range.start_us >= now_us:
             yield _empty_page(request, request.range)

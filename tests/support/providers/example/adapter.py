@@ -12,7 +12,7 @@ from marketdata.domain.symbol import Symbol
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import ProviderKeyError
 from marketdata.providers.calendars import calendar_of
-from marketdata.providers.frames import have_ended, to_frame
+from marketdata.providers.frames import check_timeframe, have_ended, to_frame
 from marketdata.providers.http.answer import HttpAnswer
 from marketdata.providers.http.caller import ProviderCaller
 from marketdata.providers.paging import TokenPaging
@@ -57,6 +57,7 @@ class ExampleProvider:
 
     async def fetch_bars(self, request: BarsRequest) -> AsyncGenerator[BarsPage, None]:
         """Fetch bars, as many a page as the company answers."""
+        check_timeframe(self.capabilities, request.timeframe)
         calendar = await calendar_of(request.symbol)
         paging = TokenPaging(request.timeframe, request.range)
         while not paging.is_complete:

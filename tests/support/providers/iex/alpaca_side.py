@@ -77,7 +77,7 @@ class AlpacaDialect:
         if symbol not in self._truth.actions:
             return _json({"message": f"invalid symbol: {symbol}"}, 400)
         listed = [
-            (action, action.ex_date + timedelta(days=30 if action.cash_amount else 0))
+            (action, action.ex_date + timedelta(days=90 if action.cash_amount else 0))
             for action in self._truth.actions[symbol]
         ]
         wanted = [

@@ -23,7 +23,7 @@ class LoopbackTransport(YahooTransport):
     """
 
     def __init__(self, site: str, door: str) -> None:
-        super().__init__()
+        super().__init__(impersonate="chrome")
         self._site = site
         self._door = door
 
