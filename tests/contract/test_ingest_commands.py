@@ -127,21 +127,23 @@ async def test_runs_given_forms_lists_them_for_people_and_pipes(commands: Comman
 @pytest.mark.usefixtures("service")
 async def test_commands_given_mistakes_say_what_to_do(commands: Commands, tmp_path: Path) -> None:
     """Wrong usage ends with 2 before anybody is asked; what the service refuses ends with 1."""
-    for arguments, words in (
+    misused: list[tuple[tuple[str, ...], str]] = [
         (("backfill", *YEAR), "name the symbols, or give --symbols FILE or --all"),
         (("backfill", "A", "--all", *YEAR), "exclude each other"),
         (("backfill", "--symbols", str(tmp_path / "none"), *YEAR), "cannot be read"),
         (("backfill", "A", "-p", "alpaca", "-t", "1d"), "--start"),
-    ):
+    ]
+    for arguments, words in misused:
         done = await commands.run("ingest", *arguments)
         assert done.code == 2
         assert words in " ".join(done.err.replace("│", " ").split())
-    for arguments, words in (
+    refused: list[tuple[tuple[str, ...], str]] = [
         (("backfill", "NOPE", *YEAR), "NOPE is not known; CreateSymbol adds it"),
         (("backfill", "A", "-p", "alpaca", "-t", "5m", "--start", "2023-01-01"), "derived on read"),
         (("watch", "99"), "there is no ingestion run 99"),
         (("cancel", "99"), "there is no ingestion run 99"),
-    ):
+    ]
+    for arguments, words in refused:
         done = await commands.run("ingest", *arguments)
         assert done.code == 1
         assert words in " ".join(done.err.split())
