@@ -26,14 +26,12 @@ def test_tree_given_module_has_every_error_of_it() -> None:
     assert defined == {MarketDataError, *classes_below(MarketDataError)}
 
 
-def test_branches_given_error_belong_to_callers_or_to_operators() -> None:
-    """No error is both: one travels to callers, the other ends a command."""
-    callers = set(classes_below(tree.ServiceError))
-    operators = set(classes_below(tree.SetupError))
-    assert not callers & operators
-    assert set(classes_below(MarketDataError)) == (
-        callers | operators | {tree.ServiceError, tree.SetupError}
-    )
+def test_branches_given_error_belong_to_callers_operators_or_runs() -> None:
+    """No error is two: one travels to callers, one ends a command, one is noted by a run."""
+    branches = (tree.ServiceError, tree.SetupError, tree.ProviderError)
+    members = [{branch, *classes_below(branch)} for branch in branches]
+    assert sum(map(len, members)) == len(set().union(*members))
+    assert set(classes_below(MarketDataError)) == set().union(*members)
 
 
 @pytest.mark.parametrize("error", list(classes_below(tree.ServiceError)))
