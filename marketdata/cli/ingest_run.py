@@ -74,7 +74,10 @@ async def order(address: str | None, order: Order, chosen: Chosen, *, is_detache
                 f"marketdata ingest watch {run.run_id} follows it."
             )
             return
-        ERR.print(f"Run {run.run_id}: {run.symbols:,} symbols from {run.provider}. Ctrl-C cancels it.")
+        many = "s" if run.symbols > 1 else ""
+        ERR.print(
+            f"Run {run.run_id}: {run.symbols:,} symbol{many} from {run.provider}. Ctrl-C cancels it."
+        )
         try:
             over = await _follow(client, run.run_id)
         except asyncio.CancelledError:

@@ -216,7 +216,7 @@ def _verdict(end: PipelineEnd) -> tuple[RunState, str]:
         )
     if end.failed:
         return RunState.FAILED, (
-            f"{end.failed} tasks failed; what was fetched is stored, and a backfill of the same range "
-            "fetches the rest"
+            f"{end.failed} task{'s' if end.failed > 1 else ''} failed; what was fetched is stored, and "
+            "a backfill of the same range fetches the rest"
         )
     return RunState.SUCCEEDED, ""

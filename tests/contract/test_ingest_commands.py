@@ -83,7 +83,7 @@ async def test_run_given_symbol_that_fails_says_which_and_ends_with_1(
     assert done.code == 1
     assert "its answer is no JSON" in done.out
     assert "1 of 2 tasks done" in done.out
-    assert "1 tasks failed" in done.err
+    assert "1 task failed" in done.err
     assert done.table()[0][0] == f"{BARS + 100}"
 
 

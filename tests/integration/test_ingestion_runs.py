@@ -287,7 +287,7 @@ async def test_run_given_symbol_that_fails_does_the_others(storage: Storage, one
     one.provider.fails["B"] = ProviderAnswerError("its answer is no JSON", retry_after_seconds=60)
     run = await one.run(backfill(*SYMBOLS))
     assert run.state is RunState.FAILED
-    assert "1 tasks failed" in run.error
+    assert "1 task failed" in run.error
     (trouble,) = run.troubles
     assert (trouble.symbol, trouble.is_failed) == ("B", True)
     assert trouble.message == "its answer is no JSON"

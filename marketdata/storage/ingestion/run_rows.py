@@ -52,9 +52,8 @@ _RUNS: Final = sql.SQL("""
                      - count(DISTINCT symbol_id) FILTER (WHERE NOT is_done) AS symbols_done,
                  avg(share) AS share_done
             FROM (SELECT symbol_id, state, state = 'done' AS is_done,
-                         CASE WHEN state = 'failed' THEN 1.0
-                              ELSE extract(epoch FROM done_until - range_start)
-                                   / extract(epoch FROM range_end - range_start) END AS share
+                         extract(epoch FROM done_until - range_start)
+                             / extract(epoch FROM range_end - range_start) AS share
                     FROM ingestion_task AS task WHERE task.run_id = run.run_id) AS task) AS part
      ORDER BY run.run_id DESC
 """)
