@@ -4,6 +4,7 @@ A new adapter adds an entry to `_entries`; see docs/providers.md.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -91,10 +92,10 @@ class ProviderCatalog:
         return [_description(self._entries[name]) for name in sorted(self._entries)]
 
     async def aclose(self) -> None:
-        """Close every provider that was made. None is asked for after it."""
-        made, self._made = list(self._made.values()), {}
-        for provider in made:
-            await provider.aclose()
+        """Close every provider that was made, whatever becomes of the others; none is used after it."""
+        async with AsyncExitStack() as stack:
+            for provider in self._made.values():
+                stack.push_async_callback(provider.aclose)
 
     def _resolve(self, name: str) -> str:
         if name != IEX:

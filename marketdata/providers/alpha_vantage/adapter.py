@@ -12,7 +12,7 @@ from marketdata.domain.calendar import SessionCalendar
 from marketdata.domain.company import CompanyFacts
 from marketdata.domain.corporate_action import CorporateAction
 from marketdata.domain.symbol import Symbol
-from marketdata.domain.time_range import TimeRange, session_label_us
+from marketdata.domain.time_range import TimeRange, from_unix_us, session_label_us
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
 from marketdata.errors import ProviderAnswerError, ProviderKeyError
 from marketdata.providers.alpha_vantage.messages import PREMIUM_PAGE
@@ -31,6 +31,8 @@ _PATH: Final = "/query"
 # What `outputsize=compact` answers of days, and fewer sessions by a few that make sure of it.
 _COMPACT_BARS: Final = 100
 _COMPACT_SESSIONS: Final = 95
+# "20+ years of historical data since 2000-01".
+_FIRST_MINUTES: Final = date(2000, 1, 1)
 
 
 class AlphaVantageProvider:
@@ -194,4 +196,5 @@ def _page(
 
 
 def _is_before_first(symbol: Symbol, part: TimeRange) -> bool:
-    return symbol.ipo_date is not None and part.end_us <= session_label_us(symbol.ipo_date)
+    first = max(_FIRST_MINUTES, symbol.ipo_date or _FIRST_MINUTES)
+    return from_unix_us(part.end_us - 1).astimezone(CSV_ZONE).date() < first

@@ -12,7 +12,7 @@ from marketdata.domain.corporate_action import CorporateAction
 from marketdata.domain.symbol import Symbol
 from marketdata.domain.time_range import TimeRange, from_unix_us, session_date
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
-from marketdata.errors import ProviderKeyError
+from marketdata.errors import ProviderAnswerError, ProviderKeyError
 from marketdata.providers.calendars import calendar_of
 from marketdata.providers.frames import check_timeframe, have_ended, to_frame
 from marketdata.providers.http.answer import HttpAnswer
@@ -137,17 +137,19 @@ class AlpacaProvider:
             "sort": "asc",
         }
         found: list[CorporateAction] = []
-        tokens: set[str | None] = set()
-        token: str | None = None
-        while token not in tokens:
-            tokens.add(token)
-            more = {} if token is None else {"page_token": token}
+        tokens: set[str] = set()
+        more: dict[str, str] = {}
+        while True:
             actions, token = await self._caller.call(
-                "/v1/corporate-actions", {**parameters, **more}, partial(parse_actions, symbol=spelled)
+                "/v1/corporate-actions",
+                {**parameters, **more},
+                partial(_parse_actions, symbol=spelled, seen=frozenset(tokens)),
             )
             found += actions
             if token is None:
                 break
+            tokens.add(token)
+            more = {"page_token": token}
         wanted = [action for action in found if start <= action.ex_date < end]
         return sorted(wanted, key=lambda action: action.ex_date)
 
@@ -168,6 +170,15 @@ def _parse(
     page = parse_bars(answer, symbol, timeframe)
     paging.check(page.columns[BarColumn.TIME], page.token)
     return page, answer.asked_us
+
+
+def _parse_actions(
+    answer: HttpAnswer, symbol: str, seen: frozenset[str]
+) -> tuple[list[CorporateAction], str | None]:
+    actions, token = parse_actions(answer, symbol)
+    if token in seen:
+        raise ProviderAnswerError("the answer leads back to a page of before")
+    return actions, token
 
 
 def _bounds(timeframe: Timeframe, wanted: TimeRange) -> tuple[str, str]:
