@@ -12,7 +12,7 @@ from marketdata.providers.options import ProviderOptions
 from marketdata.providers.registry import build_providers
 from tests.support.providers.adapters import Circumstances, NotedQuota, NotedWaits
 from tests.support.providers.alpha_vantage.side import KEY, AlphaVantageDialect
-from tests.support.providers.asking import ask, is_true, short
+from tests.support.providers.asking import WEEKEND, ask, check_cover, is_true, short
 from tests.support.providers.faults import never
 from tests.support.providers.iex.alpaca_side import ALPACA, KEY_ID, SECRET, AlpacaDialect
 from tests.support.providers.iex.tiingo_side import TOKEN, TiingoDialect
@@ -48,8 +48,8 @@ async def test_catalog_given_options_reaches_each_provider_and_closes_all() -> N
         for name in ("alpha_vantage", "alpaca", "tiingo", "iex"):
             answer = await ask(providers.get(name), AAPL, Timeframe.MINUTE_1, wanted)
             assert len(answer.frame)
-        # Four days: a month, two pages (and two for iex), and three times two days of UTC.
-        assert [len(server.calls) for server in servers] == [1, 4, 3]
+        # Four days: a month, two pages (and two for iex), and two times two days.
+        assert [len(server.calls) for server in servers] == [1, 4, 2]
         # A premium key has no calls a day to count.
         assert not quota.taken
         await providers.aclose()
@@ -65,6 +65,19 @@ async def test_alpha_vantage_given_range_before_2000_asks_only_for_what_there_is
         answer = await ask(providers.get("alpha_vantage"), AAPL, Timeframe.MINUTE_1, wanted)
         assert answer.pages[-1].range.end_us == wanted.end_us
         assert not len(answer.frame)
+        assert not server.calls
+        await providers.aclose()
+
+
+async def test_tiingo_given_weekend_makes_no_calls() -> None:
+    """Calls an hour are few, and nothing was traded."""
+    async with loopback(TiingoDialect(truth()), never) as server:
+        options = ProviderOptions(tiingo_token=TOKEN, tiingo_url=server.address)
+        providers = build_providers(options, NotedQuota(), NotedWaits(), ManualClock(NOW_US))
+        answer = await ask(
+            providers.get("tiingo"), AAPL, Timeframe.MINUTE_1, WEEKEND[Timeframe.MINUTE_1]
+        )
+        check_cover(answer)
         assert not server.calls
         await providers.aclose()
 

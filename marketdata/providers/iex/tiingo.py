@@ -36,6 +36,8 @@ LIMITS: Final = Limits(calls_at_once=4, bars_a_call=MOST_ROWS)
 # whether the end is inclusive.
 _DAYS_A_CALL: Final = 2
 
+_NO_BARS: Final = {BarColumn.TIME: np.empty(0, np.int64)}
+
 CAPABILITIES: Final = Capabilities(
     name=NAME,
     title="Tiingo, IEX endpoint",
@@ -85,6 +87,10 @@ class TiingoProvider:
         symbol = request.symbol
         calendar = await calendar_of(symbol)
         for part in _by_days(request.range):
+            if not _may_trade(part, calendar):
+                # Nothing to ask for on a weekend, and calls an hour are few.
+                yield BarsPage(to_frame(symbol.symbol, FEED, _NO_BARS, np.empty(0, np.bool_)), part)
+                continue
             columns, asked_us = await self._call(symbol, part)
             _refuse_silence(symbol, part, columns[BarColumn.TIME], calendar, asked_us)
             is_final = have_ended(request.timeframe, columns[BarColumn.TIME], calendar, asked_us)
@@ -146,6 +152,12 @@ def _by_days(wanted: TimeRange) -> Iterator[TimeRange]:
         end_us = min(midnight_us + _DAYS_A_CALL * MICROSECONDS_PER_DAY, wanted.end_us)
         yield TimeRange(reached_us, end_us)
         reached_us = end_us
+
+
+def _may_trade(part: TimeRange, calendar: SessionCalendar) -> bool:
+    """Whether any hours of a session, pre-market and after hours included, lie in a range."""
+    before_end = calendar.extended_start_us < part.end_us
+    return bool(np.any(before_end & (calendar.extended_end_us > part.start_us)))
 
 
 def _refuse_silence(
