@@ -229,7 +229,8 @@ async def _read_minutes(connection: Connection, work: Sequence[RollUpWork]) -> B
 
 
 def _ordered(row: Sequence[Any], names: tuple[str, ...]) -> BarFrame:
-    minutes = to_column_frame(row, names, {})
+    *columns, _ = row  # the last one are write_ids, which only a write of bars keeps
+    minutes = to_column_frame(columns, names, {})
     return minutes.take(np.lexsort((minutes.time_us, minutes.symbol_index)))
 
 
