@@ -39,6 +39,7 @@ from marketdata.storage.address import Address
 from marketdata.storage.bar_reader import BarReader
 from marketdata.storage.calendars import warm_calendars
 from marketdata.storage.commit import BarWriter
+from marketdata.storage.companies import CompanyStore
 from marketdata.storage.coverage import CoverageReader
 from marketdata.storage.deletion import BarDeleter
 from marketdata.storage.intake import BarIntake
@@ -85,6 +86,7 @@ class Stores:
     symbols: SymbolStore
     symbol_deleter: SymbolDeleter
     actions: ActionStore
+    companies: CompanyStore
     reader: BarReader
     latest: LatestBarReader
     coverage: CoverageReader
@@ -142,6 +144,7 @@ def build_stores(address: AddressOf, settings: Settings) -> Stores:
         symbols=SymbolStore(pools),
         symbol_deleter=SymbolDeleter(pools),
         actions=ActionStore(pools),
+        companies=CompanyStore(pools),
         reader=reader,
         latest=LatestBarReader(pools, reader),
         coverage=CoverageReader(reader),
@@ -275,7 +278,9 @@ class _Frontend:
         )
         self._health = HealthMonitor(self._probe, SERVICE_NAMES, stores.pools.report_database)
         services = Services(
-            symbols=SymbolServicer(stores.symbols, stores.symbol_deleter, stores.actions),
+            symbols=SymbolServicer(
+                stores.symbols, stores.symbol_deleter, stores.actions, stores.companies
+            ),
             bars=BarsServicer(
                 stores.reader,
                 stores.latest,

@@ -194,6 +194,12 @@ class SymbolNotFoundError(ServiceError):
     reason = "SYMBOL_NOT_FOUND"
 
 
+class CompanyNotFoundError(ServiceError):
+    """The symbol is known, and nothing is known of its company."""
+
+    reason = "COMPANY_NOT_FOUND"
+
+
 class BarNotFoundError(ServiceError):
     """The symbol is known but has no bar of what was asked."""
 

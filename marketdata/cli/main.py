@@ -12,6 +12,7 @@ from marketdata.cli import ingest as ingest_commands
 from marketdata.cli import retention as retention_commands
 from marketdata.cli import storage as storage_commands
 from marketdata.cli.bars import bars
+from marketdata.cli.company import company
 from marketdata.cli.coverage import coverage
 from marketdata.cli.database import migrate, sample
 from marketdata.cli.doctor import doctor
@@ -49,7 +50,7 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for command in (serve, migrate, bars, coverage, revisions, stats, symbols, export, doctor):
+    for command in (serve, migrate, bars, coverage, revisions, stats, symbols, company, export, doctor):
         commands.command(help=help_of(command))(command)
     commands.add_typer(_ingest(), name="ingest")
     commands.add_typer(_imports(), name="import")

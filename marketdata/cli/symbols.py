@@ -1,7 +1,9 @@
 """``marketdata symbols``: the symbols of a running service."""
 
 import asyncio
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import typer
 
 from marketdata.cli.connection import connected
 from marketdata.cli.options import Address, AsCsv, AsJson, refuse_several
@@ -17,7 +19,15 @@ _FIELDS: Final = (
 _ROWS_AT_ONCE: Final = 1_000
 
 
-def symbols(*, as_json: AsJson = False, as_csv: AsCsv = False, address: Address = None) -> None:
+def symbols(
+    *,
+    sector: Annotated[
+        str, typer.Option(metavar="NAME", help="Only companies of it, spelled as stored (default: all)")
+    ] = "",
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+    address: Address = None,
+) -> None:
     """List the symbols of a running service.
 
     Dates are ISO 8601; valid_from is the first session during which the ticker names the symbol, and
@@ -28,15 +38,20 @@ def symbols(*, as_json: AsJson = False, as_csv: AsCsv = False, address: Address 
 
     Example: marketdata symbols
 
+    Example: marketdata symbols --sector Technology
+
     Example: marketdata symbols --json | grep XNAS
     """
     refuse_several({"--json": as_json, "--csv": as_csv})
     form = RowForm.chosen(as_json=as_json, as_csv=as_csv)
     if form is not None:
         with piped():
-            asyncio.run(_write(address, form))
+            asyncio.run(_write(address, sector, form))
         return
-    found = asyncio.run(_read(address))
+    found = asyncio.run(_read(address, sector))
+    if not found and sector:
+        ERR.print(f"The service knows no company of the sector {sector!r}.", markup=False)
+        return
     if not found:
         ERR.print("The service has no symbols yet. Try: marketdata import sample")
         return
@@ -47,16 +62,16 @@ def symbols(*, as_json: AsJson = False, as_csv: AsCsv = False, address: Address 
     OUT.print(f"{len(found)} symbols")
 
 
-async def _read(address: str | None) -> list[Symbol]:
+async def _read(address: str | None, sector: str) -> list[Symbol]:
     async with connected(address) as client:
-        return [symbol async for symbol in client.list_symbols()]
+        return [symbol async for symbol in client.list_symbols(sector=sector)]
 
 
-async def _write(address: str | None, form: RowForm) -> None:
+async def _write(address: str | None, sector: str, form: RowForm) -> None:
     rows: RowWriter | None = None
     page: list[tuple[Any, ...]] = []
     async with connected(address) as client:
-        async for symbol in client.list_symbols():
+        async for symbol in client.list_symbols(sector=sector):
             # Not before there is an answer: a call that fails writes nothing.
             rows = rows or RowWriter(form, _FIELDS)
             page.append(_row(symbol))

@@ -21,6 +21,7 @@ from marketdata.client.answers import (
 from marketdata.client.bar_stream import BarStream
 from marketdata.client.bars import Bars
 from marketdata.client.channels import DEFAULT_ADDRESS
+from marketdata.client.company_calls import CompanyField
 from marketdata.client.ingestion_answers import RunStatus, RunTrouble
 from marketdata.client.quarantine_answers import (
     BarsDropped,
@@ -37,6 +38,7 @@ from marketdata.domain.adjustment import Adjustment
 from marketdata.domain.bar_order import BarOrder
 from marketdata.domain.bars import BarColumn, BarFlag, BarFrame
 from marketdata.domain.calendar import SessionHours
+from marketdata.domain.company import Company, CompanyFacts
 from marketdata.domain.corporate_action import CorporateAction, CorporateActionKind
 from marketdata.domain.coverage import GapReason, SessionCounts
 from marketdata.domain.ingestion_run import IngestionMode, ProviderWait, RunCounts, RunState
@@ -73,6 +75,9 @@ __all__ = [
     "BarsDeleted",
     "BarsDropped",
     "BarsReleased",
+    "Company",
+    "CompanyFacts",
+    "CompanyField",
     "CorporateAction",
     "CorporateActionKind",
     "Coverage",

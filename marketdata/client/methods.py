@@ -81,6 +81,13 @@ CREATE_CORPORATE_ACTIONS: Final = Method[
     symbols.CreateCorporateActionsResponse.FromString,
     is_repeatable=True,
 )
+GET_COMPANY: Final = Method[symbols.GetCompanyRequest, symbols.GetCompanyResponse](
+    f"{_SYMBOLS}GetCompany", symbols.GetCompanyResponse.FromString, is_repeatable=True
+)
+# Facts that are stored already change nothing, and a second answer says what the first one would have.
+UPDATE_COMPANY: Final = Method[symbols.UpdateCompanyRequest, symbols.UpdateCompanyResponse](
+    f"{_SYMBOLS}UpdateCompany", symbols.UpdateCompanyResponse.FromString, is_repeatable=True
+)
 
 GET_LATEST_BAR: Final = Method[bars.GetLatestBarRequest, bars.GetLatestBarResponse](
     f"{_BARS}GetLatestBar", bars.GetLatestBarResponse.FromString, is_repeatable=True
@@ -165,6 +172,8 @@ METHODS: Final = (
     VALIDATE_SYMBOLS,
     LIST_CORPORATE_ACTIONS,
     CREATE_CORPORATE_ACTIONS,
+    GET_COMPANY,
+    UPDATE_COMPANY,
     GET_LATEST_BAR,
     BATCH_GET_LATEST_BARS,
     LIST_BARS,

@@ -10,6 +10,7 @@ from marketdata.client.bar_reads import BarReads
 from marketdata.client.bar_revisions import BarRevisions
 from marketdata.client.bar_writes import BarWrites
 from marketdata.client.channels import DEFAULT_ADDRESS, channel_options
+from marketdata.client.company_calls import CompanyCalls
 from marketdata.client.ingestion_calls import IngestionCalls
 from marketdata.client.quarantine_calls import QuarantineCalls
 from marketdata.client.retry import DEFAULT_RETRIES, RetryPolicy
@@ -21,7 +22,15 @@ from marketdata.client.transport import Transport
 DEFAULT_TIMEOUT_SECONDS: Final = 60.0
 
 
-class MarketDataClient(SymbolCalls, BarReads, BarRevisions, BarWrites, IngestionCalls, QuarantineCalls):
+class MarketDataClient(
+    SymbolCalls,
+    CompanyCalls,
+    BarReads,
+    BarRevisions,
+    BarWrites,
+    IngestionCalls,
+    QuarantineCalls,
+):
     """Calls the service from an event loop; an async context manager that closes its connection.
 
     It connects at the first call and belongs to the event loop of that call; any number of tasks may

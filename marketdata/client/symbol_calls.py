@@ -65,6 +65,7 @@ class SymbolCalls(Caller):
         status: SymbolStatus | None = None,
         venue: str = "",
         asset_class: AssetClass | None = None,
+        sector: str = "",
         order: SymbolOrder = SymbolOrder.SYMBOL,
         descending: bool = False,
         page_size: int = _PAGE_SIZE,
@@ -78,6 +79,8 @@ class SymbolCalls(Caller):
             Only symbols of these.
         venue : str
             ISO 10383 MIC; only symbols of it. Empty: of all.
+        sector : str
+            Only symbols whose company is of it, spelled as its source spells it. Empty: of all.
         order : SymbolOrder
             By which field.
         page_size : int
@@ -86,7 +89,7 @@ class SymbolCalls(Caller):
             Deadline of each page.
         """
         request = list_symbols_request(
-            status, venue, asset_class, order, page_size, descending=descending
+            status, venue, asset_class, sector, order, page_size, descending=descending
         )
         while True:
             page = await self._call(methods.LIST_SYMBOLS, request, timeout_seconds)

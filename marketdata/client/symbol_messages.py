@@ -25,6 +25,7 @@ def list_symbols_request(
     status: SymbolStatus | None,
     venue: str,
     asset_class: AssetClass | None,
+    sector: str,
     order: SymbolOrder,
     page_size: int,
     *,
@@ -33,6 +34,7 @@ def list_symbols_request(
     """Make the request for the first page of a list of symbols."""
     request = symbol_service_pb2.ListSymbolsRequest(
         venue=venue,
+        sector=sector,
         order_by=f"{order.value} desc" if descending else order.value,
         page_size=page_size,
     )

@@ -154,6 +154,9 @@ class SyncMarketDataClient:
     list_corporate_actions = _iterating(MarketDataClient.list_corporate_actions)
     create_corporate_actions = _blocking(MarketDataClient.create_corporate_actions)
 
+    get_company = _blocking(MarketDataClient.get_company)
+    update_company = _blocking(MarketDataClient.update_company)
+
     bars = _blocking(MarketDataClient.bars)
     stream_bars = _streaming(MarketDataClient.stream_bars)
     get_latest_bar = _blocking(MarketDataClient.get_latest_bar)

@@ -1,19 +1,19 @@
 """Companies: what is known of the business behind a symbol."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 
 @dataclass(frozen=True, slots=True)
 class CompanyFacts:
-    """Facts of one company as a provider tells them; what it does not tell is None or empty.
+    """Facts of one company; what is not known, or a provider does not tell, is None or empty.
 
     Attributes
     ----------
     name : str
         Of the company, for people.
     sector, industry : str
-        In the provider's own words.
+        In the words of whoever told them.
     employees : int or None
         Full-time ones.
     market_cap : float or None
@@ -37,3 +37,28 @@ class CompanyFacts:
     currency: str = ""
     ipo_date: date | None = None
     as_of: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """What is stored of the company behind a symbol.
+
+    Attributes
+    ----------
+    symbol : str
+        Its latest ticker.
+    symbol_id : int
+        The identity that it stands behind; it outlives renames.
+    facts : CompanyFacts
+        What is known.
+    source : str
+        Who said the last change: a provider, or ``manual``. Empty where nothing is known.
+    updated : datetime or None
+        When the last change was stored, UTC. None where nothing is known.
+    """
+
+    symbol: str
+    symbol_id: int
+    facts: CompanyFacts
+    source: str = ""
+    updated: datetime | None = None

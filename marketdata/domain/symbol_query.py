@@ -25,6 +25,8 @@ class SymbolQuery:
     ----------
     status, venue, asset_class : SymbolStatus, str, AssetClass or None
         Only symbols of these; None for all.
+    sector : str or None
+        Only symbols whose company is of it, spelled the same; None for all.
     order : SymbolOrder
         By which field; symbols of the same value by symbol_id.
     descending : bool
@@ -34,6 +36,7 @@ class SymbolQuery:
     status: SymbolStatus | None = None
     venue: str | None = None
     asset_class: AssetClass | None = None
+    sector: str | None = None
     order: SymbolOrder = SymbolOrder.SYMBOL
     descending: bool = False
 

@@ -8,8 +8,10 @@ from bifrost.marketdata.v1.symbol_service_pb2_grpc import SymbolServiceServicer
 
 from marketdata.storage.actions import ActionStore
 from marketdata.storage.calendars import refuse_unknown_calendar
+from marketdata.storage.companies import CompanyStore
 from marketdata.storage.symbol_deletion import SymbolDeleter
 from marketdata.storage.symbols import SymbolStore
+from marketdata.wire.companies import parse_update_company, to_proto_company
 from marketdata.wire.corporate_actions import (
     action_position,
     parse_create_actions,
@@ -32,7 +34,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class SymbolServicer(SymbolServiceServicer):
-    """Serves symbols and their corporate actions.
+    """Serves symbols, their corporate actions and their companies.
 
     Parameters
     ----------
@@ -42,12 +44,21 @@ class SymbolServicer(SymbolServiceServicer):
         Deletes them.
     actions : ActionStore
         Where corporate actions are stored.
+    companies : CompanyStore
+        Where companies are stored.
     """
 
-    def __init__(self, symbols: SymbolStore, deleter: SymbolDeleter, actions: ActionStore) -> None:
+    def __init__(
+        self,
+        symbols: SymbolStore,
+        deleter: SymbolDeleter,
+        actions: ActionStore,
+        companies: CompanyStore,
+    ) -> None:
         self._symbols = symbols
         self._deleter = deleter
         self._actions = actions
+        self._companies = companies
 
     async def GetSymbol(  # noqa: N802
         self,
@@ -157,3 +168,22 @@ class SymbolServicer(SymbolServiceServicer):
         return messages.CreateCorporateActionsResponse(
             accepted=result.accepted, unchanged=result.unchanged, seq=result.seq
         )
+
+    async def GetCompany(  # noqa: N802
+        self,
+        request: messages.GetCompanyRequest,
+        context: Context,  # noqa: ARG002
+    ) -> messages.GetCompanyResponse:
+        """Return what is known of a company; see the contract."""
+        company = await self._companies.get(parse_symbol(request))
+        return messages.GetCompanyResponse(company=to_proto_company(company))
+
+    async def UpdateCompany(  # noqa: N802
+        self,
+        request: messages.UpdateCompanyRequest,
+        context: Context,  # noqa: ARG002
+    ) -> messages.UpdateCompanyResponse:
+        """Change facts of a company; see the contract."""
+        asked = parse_update_company(request)
+        company = await self._companies.update(asked.symbol, asked.values)
+        return messages.UpdateCompanyResponse(company=to_proto_company(company))

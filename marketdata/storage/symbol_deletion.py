@@ -30,7 +30,7 @@ _HAS_BARS: Final = sql.SQL("""
      WHERE latest.symbol = %(symbol)s AND latest.timeframe = %(timeframe)s
        AND latest.time >= %(start)s
 """)
-# By the primary key; validity and corporate actions go with it.
+# By the primary key; validity, corporate actions and the company go with it.
 _DELETE: Final = "DELETE FROM market_symbol WHERE symbol_id = %s"
 _KEEP: Final = [
     keep_rows(table, sql.SQL("symbol_id = %(symbol_id)s"))

@@ -26,20 +26,20 @@ JOIN_VALIDITY: Final = sql.SQL("""
 """)
 # A ticker names the identity that holds it now, else the one that held it last: FB finds META, and
 # once FB is reused, the new holder. By symbol_validity_symbol.
-_HOLDER: Final = sql.SQL("""
+HOLDER: Final = sql.SQL("""
     (SELECT symbol_id FROM symbol_validity AS holder
       WHERE holder.symbol = %(symbol)s ORDER BY holder.valid_to DESC NULLS FIRST LIMIT 1)
 """)
 _READ: Final = sql.SQL("""
     SELECT {columns} FROM market_symbol AS identity {validity} WHERE identity.symbol_id = {symbol_id}
 """)
-_READ_BY_TICKER: Final = _READ.format(columns=SYMBOL_COLUMNS, validity=JOIN_VALIDITY, symbol_id=_HOLDER)
+_READ_BY_TICKER: Final = _READ.format(columns=SYMBOL_COLUMNS, validity=JOIN_VALIDITY, symbol_id=HOLDER)
 _READ_BY_ID: Final = _READ.format(
     columns=SYMBOL_COLUMNS, validity=JOIN_VALIDITY, symbol_id=sql.SQL("%(symbol_id)s")
 )
 _LOCK: Final = sql.SQL("""
     SELECT symbol_id FROM market_symbol WHERE symbol_id = {holder} FOR UPDATE
-""").format(holder=_HOLDER)
+""").format(holder=HOLDER)
 
 
 async def read_symbol(connection: Connection, symbol: str) -> Symbol:

@@ -64,7 +64,8 @@ _RESOLVE: Final = sql.SQL("""
           SELECT CASE WHEN %(daily)s THEN 'UTC' ELSE identity.time_zone END AS name) AS zone
      ORDER BY asked.ord, validity.valid_from NULLS FIRST
 """)
-# By market_symbol_symbol or market_symbol_name, whose second column makes each place unique.
+# By market_symbol_symbol or market_symbol_name, whose second column makes each place unique; a sector
+# by market_stock_sector.
 _LIST: Final = sql.SQL("""
     SELECT {columns} FROM market_symbol AS identity {validity}
      WHERE (%(after_id)s::bigint IS NULL
@@ -72,6 +73,8 @@ _LIST: Final = sql.SQL("""
        AND (%(status)s::text IS NULL OR identity.status = %(status)s)
        AND (%(venue)s::text IS NULL OR identity.venue = %(venue)s)
        AND (%(asset_class)s::text IS NULL OR identity.asset_class = %(asset_class)s)
+       AND (%(sector)s::text IS NULL
+            OR identity.symbol_id IN (SELECT symbol_id FROM market_stock WHERE sector = %(sector)s))
      ORDER BY identity.{order} {direction}, identity.symbol_id {direction} LIMIT %(limit)s
 """)
 _ORDER_COLUMNS: Final = {order: sql.Identifier(order.value) for order in SymbolOrder}
@@ -124,6 +127,7 @@ class SymbolStore:
             "status": query.status.value if query.status else None,
             "venue": query.venue,
             "asset_class": query.asset_class.value if query.asset_class else None,
+            "sector": query.sector,
             "limit": limit,
         }
         async with self._pools.query() as connection:

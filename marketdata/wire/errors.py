@@ -27,6 +27,7 @@ ERROR_TABLE: Final[dict[type[tree.ServiceError], grpc.StatusCode]] = {
     tree.MessageTooLargeError: grpc.StatusCode.INVALID_ARGUMENT,
     tree.InvalidLogPositionError: grpc.StatusCode.INVALID_ARGUMENT,
     tree.SymbolNotFoundError: grpc.StatusCode.NOT_FOUND,
+    tree.CompanyNotFoundError: grpc.StatusCode.NOT_FOUND,
     tree.BarNotFoundError: grpc.StatusCode.NOT_FOUND,
     tree.RunNotFoundError: grpc.StatusCode.NOT_FOUND,
     tree.SymbolAlreadyExistsError: grpc.StatusCode.ALREADY_EXISTS,

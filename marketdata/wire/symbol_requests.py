@@ -9,6 +9,7 @@ from bifrost.marketdata.v1 import symbol_service_pb2
 from marketdata.domain.symbol import NewSymbol, Symbol, SymbolUpdate
 from marketdata.domain.symbol_query import SymbolOrder, SymbolPosition, SymbolQuery
 from marketdata.wire.bars_requests import check_symbol, check_symbol_count
+from marketdata.wire.companies import MOST_SECTOR_CHARACTERS, check_text
 from marketdata.wire.enums import ASSET_CLASS_FROM_PROTO, STATUS_FROM_PROTO
 from marketdata.wire.page_token import parse_page_size, parse_page_token
 from marketdata.wire.session_dates import parse_required_date
@@ -20,14 +21,12 @@ from marketdata.wire.symbol_fields import (
     symbol_values,
     to_new_symbol,
 )
+from marketdata.wire.update_mask import parse_mask
 from marketdata.wire.violations import Violations
 
 DEFAULT_MATCHES: Final = 10
 MOST_MATCHES: Final = 100
 MOST_QUERY_CHARACTERS: Final = 50
-# More than there are; four megabytes hold a million, and each wrong one would be described.
-_MOST_PATHS: Final = 50
-_MOST_PATH_CHARACTERS: Final = 50
 _ID_BYTES: Final = 8
 _ORDERS: Final = {
     (order.value, *suffix): (order, bool(suffix)) for order in SymbolOrder for suffix in ((), ("desc",))
@@ -60,7 +59,9 @@ class SearchSymbolsRequest:
 
 
 def parse_symbol(
-    request: symbol_service_pb2.GetSymbolRequest | symbol_service_pb2.DeleteSymbolRequest,
+    request: symbol_service_pb2.GetSymbolRequest
+    | symbol_service_pb2.DeleteSymbolRequest
+    | symbol_service_pb2.GetCompanyRequest,
 ) -> str:
     """Check a request about one symbol; return its ticker.
 
@@ -93,6 +94,7 @@ def parse_list_symbols(request: symbol_service_pb2.ListSymbolsRequest) -> ListSy
         status=STATUS_FROM_PROTO[request.status] if request.status else None,
         venue=request.venue or None,
         asset_class=ASSET_CLASS_FROM_PROTO[request.asset_class] if request.asset_class else None,
+        sector=request.sector or None,
         order=order,
         descending=descending,
     )
@@ -131,7 +133,7 @@ def parse_update_symbol(request: symbol_service_pb2.UpdateSymbolRequest) -> Upda
     check_symbol("current_symbol", request.current_symbol, violations)
     if not request.HasField("symbol"):
         violations.add("symbol", "REQUIRED", "is not set; send the new values")
-    names = _parse_mask(request.update_mask.paths, violations)
+    names = parse_mask(request.update_mask.paths, UPDATABLE_FIELDS, violations)
     check_updated_fields(request.symbol, names, violations)
     effective_date = None
     if "symbol" in names:
@@ -200,6 +202,7 @@ def _check_filters(request: symbol_service_pb2.ListSymbolsRequest, violations: V
     if request.asset_class not in ASSET_CLASS_FROM_PROTO:
         problem = f"{request.asset_class} is no asset class; leave it out for all"
         violations.add("asset_class", "UNKNOWN_ASSET_CLASS", problem)
+    check_text("sector", request.sector, MOST_SECTOR_CHARACTERS, violations)
 
 
 def _parse_position(position: bytes | None, violations: Violations) -> SymbolPosition | None:
@@ -210,19 +213,3 @@ def _parse_position(position: bytes | None, violations: Violations) -> SymbolPos
     if "\0" in key:
         violations.add("page_token", "INVALID_PAGE_TOKEN", "is not a token of this service")
     return key, symbol_id
-
-
-def _parse_mask(paths: Sequence[str], violations: Violations) -> Sequence[str]:
-    if not paths:
-        problem = f"is empty; name the fields to change: {', '.join(UPDATABLE_FIELDS)}"
-        violations.add("update_mask", "REQUIRED", problem)
-    if len(paths) > _MOST_PATHS:
-        problem = f"has {len(paths)} paths; name each field once"
-        violations.add("update_mask", "TOO_MANY", problem)
-        return ()
-    for position, path in enumerate(paths):
-        if path not in UPDATABLE_FIELDS:
-            named = path if len(path) <= _MOST_PATH_CHARACTERS else f"{path[:_MOST_PATH_CHARACTERS]}…"
-            problem = f"{named!r} cannot be changed; the fields are {', '.join(UPDATABLE_FIELDS)}"
-            violations.add(f"update_mask.paths[{position}]", "UNKNOWN_FIELD", problem)
-    return [path for path in UPDATABLE_FIELDS if path in paths]

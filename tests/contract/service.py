@@ -43,6 +43,7 @@ _STATE: Final = """
     SELECT (SELECT seq FROM bar_log_head), (SELECT count(*) FROM bar_write),
            (SELECT count(*) FROM bar_change), (SELECT count(*) FROM market_symbol),
            (SELECT count(*) FROM symbol_validity), (SELECT count(*) FROM bar_latest),
+           (SELECT count(*) FROM market_stock),
            (SELECT count(*) FROM ingestion_run), (SELECT count(*) FROM ingestion_task),
            (SELECT count(*) FROM bar_quarantine WHERE state = 'open'),
            (SELECT count(*) FROM market_stock_hist_bars_min_ts),

@@ -6,6 +6,7 @@ from typing import Any, Final
 from bifrost.marketdata.v1 import corporate_action_pb2
 from bifrost.marketdata.v1 import symbol_service_pb2 as messages
 from bifrost.marketdata.v1.bars_service_pb2 import GetLatestBarRequest, ListBarsRequest
+from bifrost.marketdata.v1.company_pb2 import Company
 from bifrost.marketdata.v1.corporate_action_pb2 import CorporateAction
 from bifrost.marketdata.v1.symbol_pb2 import Symbol
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -55,6 +56,25 @@ async def delete(service: Service, symbol: str, *, force: bool = False) -> int:
     """Delete a symbol; return how many bars went with it."""
     request = messages.DeleteSymbolRequest(symbol=symbol, force=force)
     return (await service.symbols.DeleteSymbol(request, timeout=CALL_SECONDS)).deleted_bars
+
+
+def company(symbol: str, paths: Sequence[str], **facts: Any) -> messages.UpdateCompanyRequest:
+    """Make a request that changes the facts that `paths` name."""
+    return messages.UpdateCompanyRequest(
+        symbol=symbol, company=Company(**facts), update_mask=FieldMask(paths=paths)
+    )
+
+
+async def update_company(service: Service, symbol: str, paths: Sequence[str], **facts: Any) -> Company:
+    """Change facts of a company; return it as stored."""
+    request = company(symbol, paths, **facts)
+    return (await service.symbols.UpdateCompany(request, timeout=CALL_SECONDS)).company
+
+
+async def get_company(service: Service, symbol: str) -> Company:
+    """Get a company."""
+    request = messages.GetCompanyRequest(symbol=symbol)
+    return (await service.symbols.GetCompany(request, timeout=CALL_SECONDS)).company
 
 
 async def list_pages(service: Service, page_size: int, **filters: Any) -> list[list[str]]:

@@ -16,11 +16,11 @@ from tests.support.bars import days
 from tests.support.databases import Databases, connected
 
 COMMANDS = (
-    ["serve"], ["migrate"], ["bars"], ["coverage"], ["symbols"], ["export"], ["doctor"], ["import"],
-    ["import", "sample"], ["import", "csv"], ["import", "parquet"], ["log"], ["log", "show"],
-    ["log", "tail"], ["log", "new-generation"],
+    ["serve"], ["migrate"], ["bars"], ["coverage"], ["symbols"], ["company"], ["export"], ["doctor"],
+    ["import"], ["import", "sample"], ["import", "csv"], ["import", "parquet"], ["log"],
+    ["log", "show"], ["log", "tail"], ["log", "new-generation"],
 )  # fmt: skip
-ASKING = (["bars"], ["coverage"], ["symbols"], ["export"])
+ASKING = (["bars"], ["coverage"], ["symbols"], ["company"], ["export"])
 MANY_SESSIONS = ("--start", "2023-12-01", "--end", "2024-02-01")
 
 

@@ -38,6 +38,8 @@ RPCS: Final = {
         "ValidateSymbols": UNARY,
         "ListCorporateActions": UNARY,
         "CreateCorporateActions": UNARY,
+        "GetCompany": UNARY,
+        "UpdateCompany": UNARY,
     },
     BARS: {
         "GetLatestBar": UNARY,

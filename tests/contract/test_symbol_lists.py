@@ -11,20 +11,27 @@ from hypothesis import strategies as st
 
 from tests.contract.refusals import refusal_of
 from tests.contract.service import CALL_SECONDS, Service, serving
-from tests.contract.symbol_calls import RENAMED, REUSED, create, list_pages, rename
+from tests.contract.symbol_calls import (
+    RENAMED,
+    REUSED,
+    create,
+    list_pages,
+    rename,
+    update_company,
+)
 from tests.support.databases import Databases
 
 ACTIVE, DELISTED = symbol_pb2.SYMBOL_STATUS_ACTIVE, symbol_pb2.SYMBOL_STATUS_DELISTED
 EQUITY, ETF = symbol_pb2.ASSET_CLASS_EQUITY, symbol_pb2.ASSET_CLASS_ETF
-# ticker, name, venue, status, asset class. Two share a name, two have none.
+# ticker, name, venue, status, asset class, sector. Two share a name, two have none.
 ROWS: Final = [
-    ("AAPL", "Apple", "XNAS", ACTIVE, EQUITY),
-    ("ABC", "Zeta", "XNYS", DELISTED, EQUITY),
-    ("B", "Same", "XNYS", ACTIVE, ETF),
-    ("C", "Same", "XNAS", ACTIVE, EQUITY),
-    ("D", "", "XNAS", DELISTED, ETF),
-    ("E", "", "XNYS", ACTIVE, EQUITY),
-    ("F", "Ärger", "XETR", ACTIVE, EQUITY),
+    ("AAPL", "Apple", "XNAS", ACTIVE, EQUITY, "Technology"),
+    ("ABC", "Zeta", "XNYS", DELISTED, EQUITY, ""),
+    ("B", "Same", "XNYS", ACTIVE, ETF, ""),
+    ("C", "Same", "XNAS", ACTIVE, EQUITY, "technology"),
+    ("D", "", "XNAS", DELISTED, ETF, "Technology"),
+    ("E", "", "XNYS", ACTIVE, EQUITY, "Technology"),
+    ("F", "Ärger", "XETR", ACTIVE, EQUITY, "Öl & Gas"),
 ]
 FILTERS: Final = [
     {},
@@ -34,6 +41,10 @@ FILTERS: Final = [
     {"asset_class": ETF},
     {"status": ACTIVE, "venue": "XNYS", "asset_class": EQUITY},
     {"venue": "XOFF"},
+    {"sector": "Technology"},
+    {"sector": "Technology", "venue": "XNAS", "status": DELISTED},
+    {"sector": "Öl & Gas"},
+    {"sector": "Techno%"},
 ]
 ORDERS: Final = {"": (0, False), "symbol": (0, False), "name": (1, False)} | {
     "symbol desc": (0, True),
@@ -47,15 +58,17 @@ async def listed(databases: Databases) -> AsyncIterator[Service]:
     """Give a service that has the rows; the tests of this module share it."""
     database = await databases.migrated()
     async with serving(lambda: database) as running:
-        for symbol, name, venue, status, kind in ROWS:
+        for symbol, name, venue, status, kind, sector in ROWS:
             await create(running, symbol, name=name, venue=venue, status=status, asset_class=kind)
+            if sector:
+                await update_company(running, symbol, ["sector"], sector=sector)
         yield running
     databases.drop(database)
 
 
 def expected(filters: dict[str, Any], order_by: str) -> list[str]:
     """List what the rows have, by plain Python."""
-    wanted = {"venue": 2, "status": 3, "asset_class": 4}
+    wanted = {"venue": 2, "status": 3, "asset_class": 4, "sector": 5}
     rows = [row for row in ROWS if all(row[wanted[key]] == value for key, value in filters.items())]
     column, descending = ORDERS[order_by]
     # Rows stand in the order of their identities, and a sort keeps equal ones in it.
@@ -83,6 +96,7 @@ async def test_list_given_token_of_another_list_refuses_it(listed: Service) -> N
         {"order_by": "symbol"},
         {"status": ACTIVE},
         {"venue": "XNAS"},
+        {"sector": "Technology"},
     ):
         request = messages.ListSymbolsRequest(page_token=first.next_page_token, **changes)
         refusal = await refusal_of(listed.symbols.ListSymbols(request))

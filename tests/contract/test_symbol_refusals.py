@@ -65,6 +65,10 @@ LISTS: Final = [
     Case("ListSymbols: status", ListSymbolsRequest(status=UNKNOWN), {("status", "UNKNOWN_STATUS")}),  # type: ignore[arg-type]
     Case("ListSymbols: venue", ListSymbolsRequest(venue="nyse"), {("venue", "MALFORMED")}),
     Case("ListSymbols: venue NUL", ListSymbolsRequest(venue="XNY\0"), {("venue", "MALFORMED")}),
+    *(
+        Case(f"ListSymbols: sector {name}", ListSymbolsRequest(sector=text), {("sector", "TOO_LONG")})
+        for name, text in (("long", "x" * 101), ("NUL", "a\0"))
+    ),
     Case("ListSymbols: size", ListSymbolsRequest(page_size=-1), {("page_size", "NEGATIVE")}),
     Case(
         "ListSymbols: everything at once",
@@ -72,6 +76,7 @@ LISTS: Final = [
             status=UNKNOWN,  # type: ignore[arg-type]
             asset_class=UNKNOWN,  # type: ignore[arg-type]
             venue="?",
+            sector="\0",
             order_by="?",
             page_size=-7,
             **NO_TOKEN,
@@ -80,6 +85,7 @@ LISTS: Final = [
             ("status", "UNKNOWN_STATUS"),
             ("asset_class", "UNKNOWN_ASSET_CLASS"),
             ("venue", "MALFORMED"),
+            ("sector", "TOO_LONG"),
             ("order_by", "UNKNOWN_ORDER"),
             ("page_size", "NEGATIVE"),
             ("page_token", "INVALID_PAGE_TOKEN"),

@@ -842,6 +842,64 @@ ALTER TABLE public.market_feed ALTER COLUMN feed_id ADD GENERATED ALWAYS AS IDEN
 );
 
 --
+-- Name: market_stock; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.market_stock (
+    symbol_id bigint NOT NULL,
+    name text NOT NULL,
+    sector text NOT NULL COLLATE pg_catalog."C",
+    industry text NOT NULL,
+    employees bigint,
+    market_cap double precision,
+    shares_outstanding double precision,
+    currency text NOT NULL,
+    ipo_date date,
+    as_of date,
+    source text NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT market_stock_employees_check CHECK ((employees >= 0)),
+    CONSTRAINT market_stock_market_cap_check CHECK (((market_cap > (0)::double precision) AND (market_cap < 'Infinity'::double precision))),
+    CONSTRAINT market_stock_shares_outstanding_check CHECK (((shares_outstanding > (0)::double precision) AND (shares_outstanding < 'Infinity'::double precision)))
+);
+
+--
+-- Name: TABLE market_stock; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.market_stock IS 'A row a company of which something is known; the rest is empty or NULL.';
+
+--
+-- Name: COLUMN market_stock.sector; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.market_stock.sector IS 'In the words of its source.';
+
+--
+-- Name: COLUMN market_stock.market_cap; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.market_stock.market_cap IS 'In currency.';
+
+--
+-- Name: COLUMN market_stock.as_of; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.market_stock.as_of IS 'The day for which employees, market_cap and shares_outstanding hold.';
+
+--
+-- Name: COLUMN market_stock.source; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.market_stock.source IS 'Who said the last change: a provider, or manual.';
+
+--
+-- Name: COLUMN market_stock.updated_at; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.market_stock.updated_at IS 'When that was stored, by the clock of the database.';
+
+--
 -- Name: market_stock_hist_bars_day_ts; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -1239,6 +1297,13 @@ ALTER TABLE ONLY public.market_stock_hist_bars_min_ts
     ADD CONSTRAINT market_stock_hist_bars_min_ts_pkey PRIMARY KEY (symbol, "time");
 
 --
+-- Name: market_stock market_stock_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.market_stock
+    ADD CONSTRAINT market_stock_pkey PRIMARY KEY (symbol_id);
+
+--
 -- Name: market_symbol market_symbol_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1336,6 +1401,12 @@ CREATE INDEX ingestion_run_open ON public.ingestion_run USING btree (run_id) WHE
 CREATE INDEX ingestion_task_symbol_id ON public.ingestion_task USING btree (symbol_id);
 
 --
+-- Name: market_stock_sector; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX market_stock_sector ON public.market_stock USING btree (sector);
+
+--
 -- Name: market_symbol_name; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -1428,6 +1499,13 @@ ALTER TABLE ONLY public.ingestion_task
 
 ALTER TABLE ONLY public.market_corporate_action
     ADD CONSTRAINT market_corporate_action_symbol_id_fkey FOREIGN KEY (symbol_id) REFERENCES public.market_symbol(symbol_id) ON DELETE CASCADE;
+
+--
+-- Name: market_stock market_stock_symbol_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.market_stock
+    ADD CONSTRAINT market_stock_symbol_id_fkey FOREIGN KEY (symbol_id) REFERENCES public.market_symbol(symbol_id) ON DELETE CASCADE;
 
 --
 -- Name: symbol_validity symbol_validity_symbol_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
@@ -1582,6 +1660,12 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.market_feed TO market_data_ser
 --
 
 GRANT USAGE ON SEQUENCE public.market_feed_feed_id_seq TO market_data_service_user;
+
+--
+-- Name: TABLE market_stock; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.market_stock TO market_data_service_user;
 
 --
 -- Name: TABLE market_stock_hist_bars_day_ts; Type: ACL; Schema: public; Owner: -

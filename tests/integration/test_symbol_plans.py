@@ -60,7 +60,12 @@ async def fill(connection: Connection) -> None:
     await connection.execute(
         "INSERT INTO symbol_validity (symbol_id, symbol) SELECT symbol_id, symbol FROM market_symbol"
     )
-    await connection.execute("VACUUM (ANALYZE) market_symbol, symbol_validity")
+    await connection.execute(
+        "INSERT INTO market_stock (symbol_id, name, sector, industry, currency, source, updated_at)"
+        " SELECT symbol_id, name, CASE WHEN symbol_id % 1000 = 0 THEN 'Rare' ELSE 'Many' END,"
+        "        '', '', 'manual', now() FROM market_symbol WHERE symbol_id % 2 = 0"
+    )
+    await connection.execute("VACUUM (ANALYZE) market_symbol, symbol_validity, market_stock")
 
 
 async def plan_of(connection: Connection, query: sql.Composed | str, parameters: dict[str, Any]) -> str:
@@ -110,7 +115,23 @@ async def test_list_given_many_symbols_walks_an_index(market: Storage, query: Sy
     """A page costs what a page has, wherever in the list it begins."""
     text = symbols._list_statement(query)
     parameters = {"after": "K", "after_id": 5, "status": None, "venue": "XNYS", "asset_class": None}
+    parameters["sector"] = None
     async with market.pools.query() as connection:
         plan = await plan_of(connection, text, {**parameters, "limit": 101})
     assert f"using market_symbol_{query.order.value} on market_symbol" in plan
     assert "Sort Key: identity" not in plan
+
+
+@pytest.mark.parametrize(
+    ("sector", "index"), [("Rare", "market_stock_sector"), ("Many", "market_symbol_symbol")]
+)
+async def test_list_given_sector_reads_by_the_index_that_leaves_less(
+    market: Storage, sector: str, index: str
+) -> None:
+    """The few companies of a rare sector are looked up; of a common one the page is soon full."""
+    asked = {"after": "K", "after_id": 5, "status": None, "venue": None, "asset_class": None}
+    async with market.pools.query() as connection:
+        text = symbols._list_statement(SymbolQuery())
+        plan = await plan_of(connection, text, {**asked, "sector": sector, "limit": 101})
+    assert index in plan
+    assert "Seq Scan on market_symbol" not in plan

@@ -14,6 +14,7 @@ from marketdata.storage.actions import ActionStore
 from marketdata.storage.address import Address
 from marketdata.storage.bar_reader import BarReader
 from marketdata.storage.commit import BarWriter
+from marketdata.storage.companies import CompanyStore
 from marketdata.storage.deletion import BarDeleter
 from marketdata.storage.intake import BarIntake
 from marketdata.storage.latest import LatestBarReader
@@ -53,6 +54,7 @@ class Storage:
     symbols: SymbolStore
     symbol_deleter: SymbolDeleter
     actions: ActionStore
+    companies: CompanyStore
 
 
 @asynccontextmanager
@@ -93,6 +95,7 @@ async def opened_storage(
                 symbols=SymbolStore(pools),
                 symbol_deleter=SymbolDeleter(pools),
                 actions=ActionStore(pools),
+                companies=CompanyStore(pools),
             )
 
 

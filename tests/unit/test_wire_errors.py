@@ -26,6 +26,7 @@ EXPECTED: Final[Mapping[type[tree.ServiceError], tuple[grpc.StatusCode, str]]] =
     tree.MessageTooLargeError: (grpc.StatusCode.INVALID_ARGUMENT, "MESSAGE_TOO_LARGE"),
     tree.InvalidLogPositionError: (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_LOG_POSITION"),
     tree.SymbolNotFoundError: (grpc.StatusCode.NOT_FOUND, "SYMBOL_NOT_FOUND"),
+    tree.CompanyNotFoundError: (grpc.StatusCode.NOT_FOUND, "COMPANY_NOT_FOUND"),
     tree.BarNotFoundError: (grpc.StatusCode.NOT_FOUND, "BAR_NOT_FOUND"),
     tree.RunNotFoundError: (grpc.StatusCode.NOT_FOUND, "RUN_NOT_FOUND"),
     tree.RequestIdReusedError: (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED"),
@@ -214,7 +215,7 @@ def test_from_status_given_foreign_status_goes_by_its_code(
 def test_from_status_given_reason_of_later_release_goes_by_its_code() -> None:
     """A reason that this release does not know falls back to the code; its facts are kept."""
     status = Status(code=5, message="gone")
-    status.details.add().Pack(ErrorInfo(reason="COMPANY_NOT_FOUND", metadata={"symbol": "X"}))
+    status.details.add().Pack(ErrorInfo(reason="SNAPSHOT_NOT_FOUND", metadata={"symbol": "X"}))
     error = from_status(grpc.StatusCode.NOT_FOUND, "gone", status.SerializeToString())
     assert type(error) is tree.UnexpectedStatusError
     assert error.metadata == {"symbol": "X", "code": "NOT_FOUND"}

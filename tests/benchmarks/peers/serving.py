@@ -24,7 +24,7 @@ async def serve_bars(bars: BarsServicer) -> None:
     configure_logging("INFO", "text")
     unused: Any = None
     services = Services(
-        SymbolServicer(unused, unused, unused),
+        SymbolServicer(unused, unused, unused, unused),
         bars,
         IngestionServicer(unused, unused, unused, unused, unused, unused),
         health.aio.HealthServicer(),

@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from bifrost.marketdata.v1 import company_pb2 as _company_pb2
 from bifrost.marketdata.v1 import corporate_action_pb2 as _corporate_action_pb2
 from bifrost.marketdata.v1 import symbol_pb2 as _symbol_pb2
 from collections import abc as _abc
@@ -144,6 +145,7 @@ class ListSymbolsRequest(_message.Message):
     VENUE_FIELD_NUMBER: _builtins.int
     ASSET_CLASS_FIELD_NUMBER: _builtins.int
     ORDER_BY_FIELD_NUMBER: _builtins.int
+    SECTOR_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Most symbols to return: 0 is the default of 100, more than 1,000 is taken as 1,000, negative is
     INVALID_ARGUMENT.
@@ -160,6 +162,10 @@ class ListSymbolsRequest(_message.Message):
     """Only symbols of this asset class. Not said: all."""
     order_by: _builtins.str
     """`symbol` (the default) or `name`, with ` desc` behind it for descending."""
+    sector: _builtins.str
+    """Only symbols whose company is of this sector: Company.sector, the same characters in the same case,
+    at most 100 and no NUL, else INVALID_ARGUMENT. Empty: all.
+    """
     def __init__(
         self,
         *,
@@ -169,10 +175,11 @@ class ListSymbolsRequest(_message.Message):
         venue: _builtins.str = ...,
         asset_class: _symbol_pb2.AssetClass.ValueType = ...,
         order_by: _builtins.str = ...,
+        sector: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_class", b"asset_class", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "status", b"status", "venue", b"venue"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_class", b"asset_class", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "sector", b"sector", "status", b"status", "venue", b"venue"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -667,3 +674,111 @@ class CreateCorporateActionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateCorporateActionsResponse: _TypeAlias = CreateCorporateActionsResponse  # noqa: Y015
+
+@_typing.final
+class GetCompanyRequest(_message.Message):
+    """Request of GetCompany."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    symbol: _builtins.str
+    """The ticker, present or former (FB finds the company of META). Required."""
+    def __init__(
+        self,
+        *,
+        symbol: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["symbol", b"symbol"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCompanyRequest: _TypeAlias = GetCompanyRequest  # noqa: Y015
+
+@_typing.final
+class GetCompanyResponse(_message.Message):
+    """Response of GetCompany."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def company(self) -> _company_pb2.Company:
+        """What is known."""
+
+    def __init__(
+        self,
+        *,
+        company: _company_pb2.Company | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["company", b"company"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCompanyResponse: _TypeAlias = GetCompanyResponse  # noqa: Y015
+
+@_typing.final
+class UpdateCompanyRequest(_message.Message):
+    """Request of UpdateCompany."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    COMPANY_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    symbol: _builtins.str
+    """The ticker, present or former. Required."""
+    @_builtins.property
+    def company(self) -> _company_pb2.Company:
+        """The new values of the facts in the mask; one that is not set is cleared. Required. What the service
+        sets is ignored.
+        """
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Which facts to change: name, sector, industry, employees, market_cap, shares_outstanding, currency,
+        ipo_date, as_of. Required; any other path is INVALID_ARGUMENT.
+        """
+
+    def __init__(
+        self,
+        *,
+        symbol: _builtins.str = ...,
+        company: _company_pb2.Company | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company", "symbol", b"symbol", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateCompanyRequest: _TypeAlias = UpdateCompanyRequest  # noqa: Y015
+
+@_typing.final
+class UpdateCompanyResponse(_message.Message):
+    """Response of UpdateCompany."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPANY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def company(self) -> _company_pb2.Company:
+        """The company as stored; without facts, source and time where nothing is known any more."""
+
+    def __init__(
+        self,
+        *,
+        company: _company_pb2.Company | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["company", b"company"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["company", b"company"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateCompanyResponse: _TypeAlias = UpdateCompanyResponse  # noqa: Y015

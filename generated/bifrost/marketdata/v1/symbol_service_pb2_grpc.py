@@ -80,6 +80,16 @@ class SymbolServiceStub:
                 request_serializer=bifrost_dot_marketdata_dot_v1_dot_symbol__service__pb2.CreateCorporateActionsRequest.SerializeToString,
                 response_deserializer=bifrost_dot_marketdata_dot_v1_dot_symbol__service__pb2.CreateCorporateActionsResponse.FromString,
                 _registered_method=True)
+        self.GetCompany = channel.unary_unary(
+                '/bifrost.marketdata.v1.SymbolService/GetCompany',
+                request_serializer=bifrost_dot_marketdata_dot_v1_dot_symbol__service__pb2.GetCompanyRequest.SerializeToString,
+                response_deserializer=bifrost_dot_marketdata_dot_v1_dot_symbol__service__pb2.GetCompanyResponse.FromString,
+                _registered_method=True)
+        self.UpdateCompany = channel.unary_unary(
+                '/bifrost.marketdata.v1.SymbolService/UpdateCompany',
+                request_serializer=bifrost_dot_marketdata_dot_v1_dot_symbol__service__pb2.UpdateCompanyRequest.SerializeToString,
+                response_deserializer=bifrost_dot_marketdata_dot_v1_dot_symbol__service__pb2.UpdateCompanyResponse.FromString,
+                _registered_method=True)
 
 
 class SymbolServiceServicer:
@@ -154,6 +164,23 @@ class SymbolServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCompany(self, request, context):
+        """Returns what is known of the company behind a symbol. NOT_FOUND: SYMBOL_NOT_FOUND where the ticker
+        never named anything, COMPANY_NOT_FOUND where nothing is known of its company.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateCompany(self, request, context):
+        """Changes the facts of a company that the mask names, and no other; the first ones make it known, and
+        where the last one is cleared nothing is known again. The same facts again change nothing. NOT_FOUND
+        (SYMBOL_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SymbolServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -201,6 +228,16 @@ def add_SymbolServiceServicer_to_server(servicer, server):
                     servicer.CreateCorporateActions,
                     request_deserializer=bifrost_dot_marketdata_dot_v1_dot_symbol__service__pb2.CreateCorporateActionsRequest.FromString,
                     response_serializer=bifrost_dot_marketdata_dot_v1_dot_symbol__service__pb2.CreateCorporateActionsResponse.SerializeToString,
+            ),
+            'GetCompany': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCompany,
+                    request_deserializer=bifrost_dot_marketdata_dot_v1_dot_symbol__service__pb2.GetCompanyRequest.FromString,
+                    response_serializer=bifrost_dot_marketdata_dot_v1_dot_symbol__service__pb2.GetCompanyResponse.SerializeToString,
+            ),
+            'UpdateCompany': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateCompany,
+                    request_deserializer=bifrost_dot_marketdata_dot_v1_dot_symbol__service__pb2.UpdateCompanyRequest.FromString,
+                    response_serializer=bifrost_dot_marketdata_dot_v1_dot_symbol__service__pb2.UpdateCompanyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -447,6 +484,60 @@ class SymbolService:
             '/bifrost.marketdata.v1.SymbolService/CreateCorporateActions',
             bifrost_dot_marketdata_dot_v1_dot_symbol__service__pb2.CreateCorporateActionsRequest.SerializeToString,
             bifrost_dot_marketdata_dot_v1_dot_symbol__service__pb2.CreateCorporateActionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCompany(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bifrost.marketdata.v1.SymbolService/GetCompany',
+            bifrost_dot_marketdata_dot_v1_dot_symbol__service__pb2.GetCompanyRequest.SerializeToString,
+            bifrost_dot_marketdata_dot_v1_dot_symbol__service__pb2.GetCompanyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateCompany(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bifrost.marketdata.v1.SymbolService/UpdateCompany',
+            bifrost_dot_marketdata_dot_v1_dot_symbol__service__pb2.UpdateCompanyRequest.SerializeToString,
+            bifrost_dot_marketdata_dot_v1_dot_symbol__service__pb2.UpdateCompanyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -60,6 +60,15 @@ class SymbolServiceStub:
     """Stores corporate actions of one symbol in one transaction; those that are stored already change
     nothing. Adjusted prices read differently from then on. NOT_FOUND (SYMBOL_NOT_FOUND).
     """
+    GetCompany: _grpc.UnaryUnaryMultiCallable[_symbol_service_pb2.GetCompanyRequest, _symbol_service_pb2.GetCompanyResponse]
+    """Returns what is known of the company behind a symbol. NOT_FOUND: SYMBOL_NOT_FOUND where the ticker
+    never named anything, COMPANY_NOT_FOUND where nothing is known of its company.
+    """
+    UpdateCompany: _grpc.UnaryUnaryMultiCallable[_symbol_service_pb2.UpdateCompanyRequest, _symbol_service_pb2.UpdateCompanyResponse]
+    """Changes the facts of a company that the mask names, and no other; the first ones make it known, and
+    where the last one is cleared nothing is known again. The same facts again change nothing. NOT_FOUND
+    (SYMBOL_NOT_FOUND).
+    """
 
 @_typing.type_check_only
 class SymbolServiceAsyncStub(SymbolServiceStub):
@@ -92,6 +101,15 @@ class SymbolServiceAsyncStub(SymbolServiceStub):
     CreateCorporateActions: _aio.UnaryUnaryMultiCallable[_symbol_service_pb2.CreateCorporateActionsRequest, _symbol_service_pb2.CreateCorporateActionsResponse]  # type: ignore[assignment]
     """Stores corporate actions of one symbol in one transaction; those that are stored already change
     nothing. Adjusted prices read differently from then on. NOT_FOUND (SYMBOL_NOT_FOUND).
+    """
+    GetCompany: _aio.UnaryUnaryMultiCallable[_symbol_service_pb2.GetCompanyRequest, _symbol_service_pb2.GetCompanyResponse]  # type: ignore[assignment]
+    """Returns what is known of the company behind a symbol. NOT_FOUND: SYMBOL_NOT_FOUND where the ticker
+    never named anything, COMPANY_NOT_FOUND where nothing is known of its company.
+    """
+    UpdateCompany: _aio.UnaryUnaryMultiCallable[_symbol_service_pb2.UpdateCompanyRequest, _symbol_service_pb2.UpdateCompanyResponse]  # type: ignore[assignment]
+    """Changes the facts of a company that the mask names, and no other; the first ones make it known, and
+    where the last one is cleared nothing is known again. The same facts again change nothing. NOT_FOUND
+    (SYMBOL_NOT_FOUND).
     """
 
 class SymbolServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -176,6 +194,27 @@ class SymbolServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_symbol_service_pb2.CreateCorporateActionsResponse, _abc.Awaitable[_symbol_service_pb2.CreateCorporateActionsResponse]]:
         """Stores corporate actions of one symbol in one transaction; those that are stored already change
         nothing. Adjusted prices read differently from then on. NOT_FOUND (SYMBOL_NOT_FOUND).
+        """
+
+    @_abc_1.abstractmethod
+    def GetCompany(
+        self,
+        request: _symbol_service_pb2.GetCompanyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_symbol_service_pb2.GetCompanyResponse, _abc.Awaitable[_symbol_service_pb2.GetCompanyResponse]]:
+        """Returns what is known of the company behind a symbol. NOT_FOUND: SYMBOL_NOT_FOUND where the ticker
+        never named anything, COMPANY_NOT_FOUND where nothing is known of its company.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateCompany(
+        self,
+        request: _symbol_service_pb2.UpdateCompanyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_symbol_service_pb2.UpdateCompanyResponse, _abc.Awaitable[_symbol_service_pb2.UpdateCompanyResponse]]:
+        """Changes the facts of a company that the mask names, and no other; the first ones make it known, and
+        where the last one is cleared nothing is known again. The same facts again change nothing. NOT_FOUND
+        (SYMBOL_NOT_FOUND).
         """
 
 def add_SymbolServiceServicer_to_server(servicer: SymbolServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
