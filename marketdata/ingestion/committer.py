@@ -99,15 +99,16 @@ class PageCommitter:
                 if page.quarantined or page.flagged:
                     await page.keep_aside(connection)
 
-        await self._intake.store(_merged(pages), timeframe, alongside)
+        meant = {page.accepted.symbols[0]: page.symbol_id for page in pages if len(page.accepted)}
+        await self._intake.store(_merged(pages), timeframe, alongside, meant)
 
 
 def _checkpoints(pages: Sequence[CheckedPage]) -> list[Checkpoint]:
     of_task: dict[int, Checkpoint] = {}
     for page in pages:
+        own = Checkpoint(page.task, page.range, page.settled_us, page.fetched)
         before = of_task.get(page.task)
-        fetched = page.fetched + (before.fetched if before else 0)
-        of_task[page.task] = Checkpoint(page.task, page.until_us, fetched)
+        of_task[page.task] = before.joined(own) if before else own
     return list(of_task.values())
 
 
