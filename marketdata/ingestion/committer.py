@@ -81,7 +81,8 @@ class PageCommitter:
             if other is not timeframe:
                 rest.append((other, page))
                 continue
-            if batch and bars + len(page.accepted) > self._most_bars:
+            is_full = bars + len(page.accepted) > self._most_bars
+            if batch and (is_full or _contradicts(batch, page)):
                 rest += self._waiting[position:]
                 break
             batch.append(page)
@@ -101,6 +102,15 @@ class PageCommitter:
 
         meant = {page.accepted.symbols[0]: page.symbol_id for page in pages if len(page.accepted)}
         await self._intake.store(_merged(pages), timeframe, alongside, meant)
+
+
+def _contradicts(batch: Sequence[CheckedPage], page: CheckedPage) -> bool:
+    """Tell whether a page and the batch disagree about a ticker: its symbol was renamed meanwhile."""
+    return any(
+        (other.symbol_id == page.symbol_id) != (other.accepted.symbols == page.accepted.symbols)
+        for other in batch
+        if len(other.accepted) and len(page.accepted)
+    )
 
 
 def _checkpoints(pages: Sequence[CheckedPage]) -> list[Checkpoint]:
