@@ -7,6 +7,7 @@ from typing import Protocol
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.ingestion_run import OpenTask
 from marketdata.domain.symbol import Symbol
+from marketdata.domain.time_range import TimeRange
 from marketdata.providers.protocol import BarsPage, Provider
 from marketdata.storage.ingestion.claims import Claim
 from marketdata.storage.pools import Connection
@@ -20,8 +21,13 @@ class CheckedPage:
     ----------
     task : int
         Number of its task within the run.
-    until_us : int
-        Everything of the task before it is committed with this page, Unix microseconds.
+    symbol_id : int
+        The identity whose bars these are.
+    range : TimeRange
+        What it completes: everything of the task before its end is committed with this page.
+    settled_us : int
+        Of the range the part before it holds final bars only, and need not be asked for again, Unix
+        microseconds.
     fetched : int
         Bars of the page.
     accepted : BarFrame
@@ -33,7 +39,9 @@ class CheckedPage:
     """
 
     task: int
-    until_us: int
+    symbol_id: int
+    range: TimeRange
+    settled_us: int
     fetched: int
     accepted: BarFrame
     quarantined: int

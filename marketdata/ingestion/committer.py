@@ -81,7 +81,8 @@ class PageCommitter:
             if other is not timeframe:
                 rest.append((other, page))
                 continue
-            if batch and bars + len(page.accepted) > self._most_bars:
+            is_full = bars + len(page.accepted) > self._most_bars
+            if batch and (is_full or _contradicts(batch, page)):
                 rest += self._waiting[position:]
                 break
             batch.append(page)
@@ -99,15 +100,25 @@ class PageCommitter:
                 if page.quarantined or page.flagged:
                     await page.keep_aside(connection)
 
-        await self._intake.store(_merged(pages), timeframe, alongside)
+        meant = {page.accepted.symbols[0]: page.symbol_id for page in pages if len(page.accepted)}
+        await self._intake.store(_merged(pages), timeframe, alongside, meant)
+
+
+def _contradicts(batch: Sequence[CheckedPage], page: CheckedPage) -> bool:
+    """Tell whether a page and the batch disagree about a ticker: its symbol was renamed meanwhile."""
+    return any(
+        (other.symbol_id == page.symbol_id) != (other.accepted.symbols == page.accepted.symbols)
+        for other in batch
+        if len(other.accepted) and len(page.accepted)
+    )
 
 
 def _checkpoints(pages: Sequence[CheckedPage]) -> list[Checkpoint]:
     of_task: dict[int, Checkpoint] = {}
     for page in pages:
+        own = Checkpoint(page.task, page.range, page.settled_us, page.fetched)
         before = of_task.get(page.task)
-        fetched = page.fetched + (before.fetched if before else 0)
-        of_task[page.task] = Checkpoint(page.task, page.until_us, fetched)
+        of_task[page.task] = before.joined(own) if before else own
     return list(of_task.values())
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from marketdata.clock import Clock
+from marketdata.domain.action_rules import sift_actions
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.calendar import SessionCalendar
 from marketdata.domain.corporate_action import CorporateAction
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 _NEIGHBOURS: Final = 64
 # Up to here a check takes less than a switch to a thread and back would gain.
 _CHECKED_ON_THE_LOOP: Final = 1_000
+# A remark of a task is read by a person: the first ones tell what kind of trouble it is.
+_MOST_REMARKS: Final = 5
 # What a provider announces for the days to come is an action already.
 _AHEAD: Final = timedelta(days=7)
 
@@ -92,6 +95,7 @@ class QualityChecker:
         self._before = before
         self._known = {(action.kind, action.ex_date): action for action in known}
         self._has_asked_for_actions = False
+        self._remarks: list[str] = []
 
     async def check(self, page: BarsPage) -> CheckedPage:
         """Tell what is to be committed of a page.
@@ -107,13 +111,24 @@ class QualityChecker:
             self._before = report.accepted.take(slice(-_NEIGHBOURS, None))
         return CheckedPage(
             task=self._task.task,
-            until_us=page.range.end_us,
+            symbol_id=self._symbol.symbol_id,
+            range=page.range,
+            settled_us=self._settled_us(page, report),
             fetched=len(page.frame),
             accepted=report.accepted,
             quarantined=len(report.rejected),
             flagged=len(report.flagged),
             keep_aside=self._keeper(report),
         )
+
+    def _settled_us(self, page: BarsPage, report: QualityReport) -> int:
+        """Tell up to where a page need not be asked for again: a bar that had not ended is left out."""
+        if report.forming_us is None:
+            return page.range.end_us
+        step_us = self._task.timeframe.alignment_us
+        # Running bars can be stamped with the second of their last trade.
+        opened_us = report.forming_us - report.forming_us % step_us
+        return max(page.range.start_us, min(page.range.end_us, opened_us))
 
     def _keeper(self, report: QualityReport) -> Callable[[Connection], Awaitable[None]]:
         async def keep_aside(connection: Connection) -> None:
@@ -158,9 +173,12 @@ class QualityChecker:
     async def _take(self, actions: Sequence[CorporateAction]) -> bool:
         """Store actions that are not known yet; tell whether there were any."""
         new = [action for action in actions if (action.kind, action.ex_date) not in self._known]
-        if not new:
+        sound, refused = sift_actions(new)
+        for finding in refused:
+            await self._remark_refused(finding.action, finding.description)
+        if not sound:
             return False
-        for action in await self._store(new):
+        for action in await self._store(sound):
             self._known[action.kind, action.ex_date] = action
         return True
 
@@ -169,15 +187,22 @@ class QualityChecker:
             await self._shared.actions.create(self._symbol.symbol, actions)
         except InvalidRequestError as error:
             if len(actions) == 1:
-                action = actions[0]
                 reasons = "; ".join(violation.description for violation in error.violations)
-                what = f"{action.kind.value} of {action.ex_date}"
-                await self._remark(f"{what} was not stored: {reasons or error.message}")
+                await self._remark_refused(actions[0], reasons or error.message)
                 return ()
             # One that contradicts what is stored does not keep the others away.
             return [stored for action in actions for stored in await self._store([action])]
         return actions
 
+    async def _remark_refused(self, action: CorporateAction, reason: str) -> None:
+        await self._remark(f"{action.kind.value} of {action.ex_date} was not stored: {reason}")
+
     async def _remark(self, text: str) -> None:
+        if text in self._remarks:
+            return
+        self._remarks.append(text)
         log.warning("ingestion_remark", extra={"symbol": self._symbol.symbol, "remark": text})
-        await self._shared.claims.remark(self._claim, self._task.task, text)
+        said = "; ".join(self._remarks[:_MOST_REMARKS])
+        more = len(self._remarks) - _MOST_REMARKS
+        said += f"; and {more} more, which are in the service's log" if more > 0 else ""
+        await self._shared.claims.remark(self._claim, self._task.task, said)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
@@ -22,6 +22,8 @@ from marketdata.ingestion.row_budget import RowBudget
 from marketdata.providers.protocol import BarsRequest, Provider
 from marketdata.storage.ingestion.claims import Claim, RunClaims
 from marketdata.storage.intake import BarIntake
+
+SymbolOf = Callable[[int], Awaitable[Symbol]]
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +74,7 @@ class Pipeline:
         claim: Claim,
         provider: Provider,
         tasks: Sequence[OpenTask],
-        symbols: Mapping[int, Symbol],
+        symbol_of: SymbolOf,
     ) -> PipelineEnd:
         """Fetch what is left of the tasks; cancelled, it stops at once and what is committed stays.
 
@@ -80,8 +82,9 @@ class Pipeline:
         ----------
         tasks : sequence of OpenTask
             In the order in which they are begun.
-        symbols : mapping of int to Symbol
-            By symbol_id; tasks of others, whose symbol was deleted, are left out.
+        symbol_of : callable
+            Tells what the symbol of a task is at present, by symbol_id; raises `SymbolNotFoundError`
+            where it was deleted, and its tasks with it.
 
         Raises
         ------
@@ -92,12 +95,13 @@ class Pipeline:
         """
         budget = RowBudget(_MOST_BARS_UNDER_WAY)
         committer = PageCommitter(self._intake, claim, budget, _MOST_BARS_A_COMMIT)
-        fetchers = _Fetchers(self._claims, self._make_checker, claim, provider, budget, committer)
-        jobs = iter([(task, symbols[task.symbol_id]) for task in tasks if task.symbol_id in symbols])
+        fetchers = _Fetchers(
+            self._claims, self._make_checker, claim, provider, symbol_of, budget, committer
+        )
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(committer.run(), name=f"commit-run-{claim.run_id}")
-                group.create_task(fetchers.run(jobs), name=f"fetch-run-{claim.run_id}")
+                group.create_task(fetchers.run(iter(tasks)), name=f"fetch-run-{claim.run_id}")
         except BaseExceptionGroup as failures:
             # The first one made the others end.
             raise failures.exceptions[0] from None
@@ -113,6 +117,7 @@ class _Fetchers:
         make_checker: MakeChecker,
         claim: Claim,
         provider: Provider,
+        symbol_of: SymbolOf,
         budget: RowBudget,
         committer: PageCommitter,
     ) -> None:
@@ -123,22 +128,23 @@ class _Fetchers:
         self._make_checker = make_checker
         self._claim = claim
         self._provider = provider
+        self._symbol_of = symbol_of
         self._budget = budget
         self._committer = committer
 
-    async def run(self, jobs: Iterator[tuple[OpenTask, Symbol]]) -> None:
+    async def run(self, tasks: Iterator[OpenTask]) -> None:
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._provider.limits.calls_at_once):
-                    group.create_task(self._work(jobs))
+                    group.create_task(self._work(tasks))
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
         self._committer.complete()
 
-    async def _work(self, jobs: Iterator[tuple[OpenTask, Symbol]]) -> None:
-        for task, symbol in jobs:
+    async def _work(self, tasks: Iterator[OpenTask]) -> None:
+        for task in tasks:
             try:
-                await self._fetch(task, symbol)
+                await self._fetch(task)
                 self._failed_in_a_row = 0
             except ProviderError as error:
                 await self._note_failure(task, error)
@@ -147,7 +153,9 @@ class _Fetchers:
             if self.stopped_by is not None:
                 return
 
-    async def _fetch(self, task: OpenTask, symbol: Symbol) -> None:
+    async def _fetch(self, task: OpenTask) -> None:
+        # A run takes hours: a symbol can be renamed meanwhile, and its ticker given to another one.
+        symbol = await self._symbol_of(task.symbol_id)
         checker = await self._make_checker(self._claim, task, symbol, self._provider)
         request = BarsRequest(symbol, task.timeframe, task.left)
         async with aclosing(self._provider.fetch_bars(request)) as pages:

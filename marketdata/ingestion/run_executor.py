@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from marketdata.domain.ingestion_run import ProviderWait, RunState
-from marketdata.domain.symbol import Symbol
 from marketdata.errors import (
     DeadlineExceededError,
     MarketDataError,
@@ -178,12 +177,7 @@ class RunExecutor:
 
     async def _work(self, claim: Claim, provider: Provider) -> PipelineEnd:
         tasks = await self._claims.open_tasks(claim)
-        symbols = await self._symbols(sorted({task.symbol for task in tasks}))
-        return await self._pipeline.run(claim, provider, tasks, symbols)
-
-    async def _symbols(self, tickers: Sequence[str]) -> dict[int, Symbol]:
-        found = await self._runs.identities(tickers)
-        return {symbol.symbol_id: symbol for symbol in found.values()}
+        return await self._pipeline.run(claim, provider, tasks, self._runs.identity)
 
     async def _attend(self, claim: Claim, work: "asyncio.Task[PipelineEnd]") -> bool:
         """Keep the claim until the work is done; tell whether somebody asked it to end before."""

@@ -2,6 +2,7 @@
 
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Final
 
 from marketdata.domain.ingestion_run import ProviderWait
@@ -11,20 +12,27 @@ _LEAST_SECONDS: Final = 0.05
 
 
 class ProviderWaits:
-    """Keeps the longest wait of each provider and reason."""
+    """Keeps the longest wait of each provider and reason.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    monotonic : callable
+        Tells the seconds that have passed since some moment, and never goes back.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._until: dict[str, dict[str, float]] = defaultdict(dict)
 
     def add(self, provider: str, reason: str, seconds: float) -> None:
         """Note that a call waits for `seconds` from now; `reason` is a stable word."""
-        until = time.monotonic() + seconds
+        until = self._monotonic() + seconds
         reasons = self._until[provider]
         reasons[reason] = max(until, reasons.get(reason, 0.0))
 
     def of(self, provider: str) -> list[ProviderWait]:
         """Tell what a provider waits for, the longest first."""
-        now = time.monotonic()
+        now = self._monotonic()
         left = {reason: until - now for reason, until in self._until[provider].items()}
         return [
             ProviderWait(provider, reason, round(seconds, 3))

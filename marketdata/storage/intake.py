@@ -50,7 +50,11 @@ class BarIntake:
         self._writer = writer
 
     async def store(
-        self, frame: BarFrame, timeframe: Timeframe, alongside: Alongside | None = None
+        self,
+        frame: BarFrame,
+        timeframe: Timeframe,
+        alongside: Alongside | None = None,
+        meant: Mapping[str, int] | None = None,
     ) -> IntakeResult:
         """Commit the bars of known symbols in one transaction.
 
@@ -60,19 +64,23 @@ class BarIntake:
             All columns, every rule kept; `feed` is a key into `feeds`, whose values name feeds.
         alongside : callable, optional
             See `BarWriter.commit_bars`; called once in any case.
+        meant : mapping of str to int, optional
+            Which symbol_id is meant by a ticker. Where it names another identity by now, nothing is
+            stored: bars that were fetched for one company never become those of the next.
 
         Raises
         ------
         InvalidRequestError
             A feed is not known, or two symbols name the same identity; nothing was stored.
         DatabaseUnavailableError, QueryTimeoutError, StorageFullError, WriteConflictError
-            See `BarWriter.commit_bars`.
+            See `BarWriter.commit_bars`; a ticker names another identity than is meant.
         """
         if len(frame) == 0:
             return IntakeResult(await self._writer.commit_bars(frame, timeframe, None, alongside), {})
         async with self._pools.query() as connection, connection.pipeline():
             known = await resolve(connection, frame.symbols, timeframe)
             catalog = await read_catalog(connection)
+        _refuse_other_identities(known, meant or {})
         _refuse_one_identity_twice(known)
         frame, rejected = _under_tickers(_with_feed_ids(frame, catalog), known, timeframe)
         if len(frame) == 0:
@@ -125,6 +133,15 @@ def _under_tickers(
     rejected = {s: count for s, count in zip(frame.symbols, left_out, strict=True) if count}
     moved = replace(frame, symbols=tuple(tickers) or frame.symbols, symbol_index=placed)
     return moved.take(np.flatnonzero(has_ticker)), rejected
+
+
+def _refuse_other_identities(known: Mapping[str, ResolvedSymbol], meant: Mapping[str, int]) -> None:
+    for symbol, symbol_id in meant.items():
+        if symbol in known and known[symbol].symbol_id != symbol_id:
+            raise WriteConflictError(
+                f"{symbol} names another symbol since a moment ago; nothing was stored, look it up and "
+                "send its bars under its new ticker"
+            )
 
 
 def _refuse_one_identity_twice(known: Mapping[str, ResolvedSymbol]) -> None:

@@ -71,9 +71,17 @@ async def lock_symbol(connection: Connection, symbol: str) -> Symbol:
 
 
 async def read_symbol_by_id(connection: Connection, symbol_id: int) -> Symbol:
-    """Read an identity that is there."""
-    (row,) = await fetch_rows(connection, _READ_BY_ID, {"symbol_id": symbol_id})
-    return to_symbol(row)
+    """Read an identity under its latest ticker.
+
+    Raises
+    ------
+    SymbolNotFoundError
+        It was deleted.
+    """
+    rows = await fetch_rows(connection, _READ_BY_ID, {"symbol_id": symbol_id})
+    if not rows:
+        raise SymbolNotFoundError("the symbol was deleted meanwhile; CreateSymbol adds it again")
+    return to_symbol(rows[0])
 
 
 async def fetch_rows(

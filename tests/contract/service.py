@@ -60,6 +60,8 @@ class Service:
     ----------
     address : str
         ``host:port`` where it serves.
+    waits : ProviderWaits
+        Where providers tell what they wait for.
     bars, symbols, ingestion, health : stub
         The generated stubs over `channel`.
     """
@@ -69,6 +71,7 @@ class Service:
     stores: app.Stores
     admission: AdmissionInterceptor
     monitor: HealthMonitor
+    waits: ProviderWaits
     bars: "BarsServiceAsyncStub"
     symbols: "SymbolServiceAsyncStub"
     ingestion: "IngestionServiceAsyncStub"
@@ -143,6 +146,7 @@ async def serving(
                     stores=stores,
                     admission=frontend._admission,
                     monitor=frontend._health,
+                    waits=waits,
                     bars=BarsServiceStub(channel),
                     symbols=SymbolServiceStub(channel),
                     ingestion=IngestionServiceStub(channel),

@@ -108,7 +108,7 @@ async def test_minutes_given_month_before_once_more_refuse_it() -> None:
 
 
 async def test_calls_given_used_up_quota_are_not_made() -> None:
-    """The 26th call of a day is refused here, and never reaches the provider."""
+    """The 26th call of a day is refused here, and never reaches the provider (rule 24)."""
     given = Circumstances(quota=NotedQuota())
     async with playing(calls_a_day=2, is_free=True)(given) as played:
         for _ in range(2):

@@ -64,7 +64,7 @@ async def test_capabilities_given_adapter_are_complete(adapter: AdapterUnderTest
 async def test_bars_given_long_range_are_the_truth_in_pages(
     adapter: AdapterUnderTest, symbol: Symbol
 ) -> None:
-    """C02 to C07: pages cover the range in order; bars are labelled by their open in UTC, and raw."""
+    """C02 to C07: pages cover the range; bars are raw, labelled by their open (rules 1, 2, 5 and 9)."""
     async with tried(adapter) as played:
         for timeframe in timeframes(played):
             answer = await ask(played.provider, symbol, timeframe, RANGES[timeframe])

@@ -45,7 +45,7 @@ _LATER_SPLITS = tuple(
 async def test_days_given_thirteen_years_are_the_traded_prices_at_every_session(
     ticker: str, later: tuple[CorporateAction, ...]
 ) -> None:
-    """Raw, then as Yahoo keeps it (AAPL divided by up to 112), then raw again: equal to the cent.
+    """Rule 11: raw, as Yahoo keeps it (AAPL divided by up to 112), and raw again: equal to the cent.
 
     Prices off the cent, as the sample has some, come back within the stated error; volumes exactly.
     """
@@ -70,7 +70,7 @@ async def test_days_given_thirteen_years_are_the_traded_prices_at_every_session(
 
 @pytest.mark.parametrize("ticker", ["AAPL", "MSFT"])
 async def test_actions_given_dividends_before_splits_are_as_declared(ticker: str) -> None:
-    """Yahoo has 3.08 dollars of 2004 as what they are a share of today; the ratios as they were."""
+    """Rule 11: 3.08 dollars of 2004 come as what they are a share of today; ratios as they were."""
     sample = sample_of(ticker)
     async with played_yahoo({ticker: sample_stock(sample, _LATER_SPLITS)}) as played:
         actions = await played.provider.fetch_actions(
@@ -176,7 +176,7 @@ async def test_minutes_given_a_range_up_to_now_take_one_call() -> None:
 
 
 async def test_hours_given_a_split_since_are_as_traded() -> None:
-    """An hour of before the split reads as it was paid."""
+    """An hour of before the split reads as it was paid (rule 11)."""
     split = CorporateAction(CorporateActionKind.SPLIT, date(2024, 11, 25), split_ratio=10.0)
     stock = replace(stock_of_minutes("2024-11-20 09:30", "2024-11-20 16:00"), actions=(split,))
     async with played_yahoo({"AAPL": stock}) as played:

@@ -27,7 +27,7 @@ from tests.support.waiting import until
 
 
 async def test_calls_given_a_429_that_stays_raise_once_and_then_leave_yahoo_alone() -> None:
-    """It is asked once more, for once can be chance; then not before it may answer again."""
+    """Rule 25: asked once more, for once can be chance; then not before it may answer again."""
     async with played_yahoo(apple(), always(Fault.TOO_MANY)) as played:
         for _ in range(3):
             with pytest.raises(ProviderLimitError) as refusal:
@@ -71,7 +71,7 @@ async def test_calls_given_an_answer_without_end_refuse_it(monkeypatch: pytest.M
 
 
 async def test_calls_given_a_failure_once_end_in_the_answer() -> None:
-    """It is asked for once more; yfinance does not do so on top of it."""
+    """It is asked for once more; yfinance does not do so on top of it (rule 25)."""
     async with played_yahoo(apple(), at_call(0, Fault.SERVER_ERROR)) as played:
         actions = await played.provider.fetch_actions(AAPL, date(2005, 1, 1), date(2006, 1, 1))
 

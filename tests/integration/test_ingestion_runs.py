@@ -305,7 +305,7 @@ async def test_run_given_symbol_that_fails_does_the_others(storage: Storage, one
 async def test_run_given_limit_that_is_used_up_stops(
     storage: Storage, one: Ingesting, error: type[ProviderLimitError | ProviderKeyError]
 ) -> None:
-    """The next symbols would hear the same: nobody is asked any more, and the run says why."""
+    """Rules 24 and 25: the next symbols would hear the same; nobody is asked, and the run says why."""
     one.provider.calls_at_once = 1
     one.provider.fails["A"] = error("25 calls a day are used up; there are more at midnight.")
     run = await one.run(backfill(*SYMBOLS))

@@ -1,5 +1,6 @@
 """Quarantined bars released through the one write path, and dropped."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from typing import Any, Final
@@ -213,10 +214,14 @@ class _LateIntake(BarIntake):
         self._meanwhile = meanwhile
 
     async def store(
-        self, frame: BarFrame, timeframe: Timeframe, alongside: Alongside | None = None
+        self,
+        frame: BarFrame,
+        timeframe: Timeframe,
+        alongside: Alongside | None = None,
+        meant: Mapping[str, int] | None = None,
     ) -> IntakeResult:
         await self._meanwhile()
-        return await super().store(frame, timeframe, alongside)
+        return await super().store(frame, timeframe, alongside, meant)
 
 
 async def test_release_given_a_symbol_deleted_meanwhile_releases_nothing(storage: Storage) -> None:

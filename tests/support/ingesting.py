@@ -61,9 +61,9 @@ class Ingesting:
             return await self.over(await self.ingestion.starter.start(request))
 
 
-def ingesting(storage: Storage, provider: ScriptedProvider) -> Ingesting:
+def ingesting(storage: Storage, provider: ScriptedProvider, now_us: int = NOW_US) -> Ingesting:
     """Put ingestion together over a storage."""
-    clock = ManualClock(NOW_US)
+    clock = ManualClock(now_us)
     ingestion = build_ingestion(
         storage.pools,
         storage.intake,
@@ -90,12 +90,13 @@ def backfill(
     timeframes: tuple[Timeframe, ...] = (Timeframe.DAY_1,),
     request_id: str = "backfill",
     refetches: bool = False,
+    provider: str = "alpaca",
 ) -> RunRequest:
     """Ask for a range."""
     return RunRequest(
         request_id,
         IngestionMode.BACKFILL,
-        "alpaca",
+        provider,
         symbols,
         timeframes,
         session_label_us(date.fromisoformat(start)),
@@ -124,6 +125,10 @@ class Gate:
         """Wait until it is open."""
         self.reached.set()
         await self.open.wait()
+
+    @staticmethod
+    async def passed() -> None:
+        """Hold nothing up."""
 
 
 @asynccontextmanager

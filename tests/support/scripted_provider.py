@@ -58,6 +58,7 @@ class ScriptedProvider:
     requests: list[BarsRequest] = field(default_factory=list)
     asked_actions: list[str] = field(default_factory=list)
     name: str = "alpaca"
+    feed: str = FEED
 
     @property
     def capabilities(self) -> Capabilities:
@@ -66,7 +67,7 @@ class ScriptedProvider:
         return Capabilities(
             name=self.name,
             title="A test's own",
-            feeds=dict.fromkeys(timeframes, FEED),
+            feeds=dict.fromkeys(timeframes, self.feed),
             history=self.history,
             has_actions=True,
             has_company=False,
@@ -95,7 +96,7 @@ class ScriptedProvider:
             is_last = number == len(starts) - 1
             end_us = wanted.end_us if is_last else int(frame.time_us[first + self.page_bars])
             yield BarsPage(
-                replace(part, feed=np.zeros(len(part), np.int16), feeds={0: FEED}),
+                replace(part, feed=np.zeros(len(part), np.int16), feeds={0: self.feed}),
                 TimeRange(begin_us, end_us),
                 self.along.get(symbol, ()) if number == 0 else (),
             )

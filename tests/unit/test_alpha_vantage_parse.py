@@ -25,7 +25,7 @@ from tests.support.sessions import labels_of, local_us
 
 @pytest.mark.parametrize("form", ["csv", "json"])
 def test_parse_series_given_intraday_sample_labels_opens_in_utc(form: str) -> None:
-    """Both sides of the switch of New York's clocks: 09:30 is 14:30 UTC before it, 13:30 after."""
+    """Both sides of the switch of New York's clocks (rule 5): 09:30 is 14:30 UTC, then 13:30."""
     series = parse_series(answer(sample(f"alpha_vantage/intraday.{form}")), "AAPL", is_daily=False)
     expected = ["2024-03-11 09:30", "2024-03-11 09:29", "2024-03-08 09:30"]
     assert series.time_us.tolist() == [local_us(text) for text in expected]
@@ -36,7 +36,7 @@ def test_parse_series_given_intraday_sample_labels_opens_in_utc(form: str) -> No
 
 @pytest.mark.parametrize("form", ["csv", "json"])
 def test_parse_series_given_daily_adjusted_sample_keeps_raw_prices_and_actions(form: str) -> None:
-    """The close is the one that was traded, not the adjusted one; a dividend is as declared then."""
+    """Rule 9: the close is the one that was traded; a dividend is as declared then."""
     series = parse_series(answer(sample(f"alpha_vantage/daily_adjusted.{form}")), "AAPL", is_daily=True)
     np.testing.assert_array_equal(series.time_us, labels_of("2020-08-31", "2020-08-28", "2020-08-07"))
     assert series.columns[BarColumn.CLOSE].tolist() == [129.04, 499.23, 444.45]

@@ -126,7 +126,7 @@ def test_check_bars_given_prices_beyond_by_about_the_tolerance_breaks_only_above
 
 
 def test_check_bars_given_price_that_went_through_a_binary_float_finds_nothing() -> None:
-    """A vendor's 236.889999 for 236.89 is no broken bar."""
+    """A vendor's 236.889999 for 236.89 is no broken bar (rule 13)."""
     bar = Bar(open=236.5, high=236.889999, low=236.1, close=236.89)
     assert broken(bar) == set()
 

@@ -23,7 +23,7 @@ from tests.support.sessions import labels_of, local_us
 
 
 def test_alpaca_bars_given_minutes_sample_are_columns_and_a_token() -> None:
-    """Times are opens in UTC, and nothing is lost of what it tells."""
+    """Times are opens in UTC (rule 1), and nothing is lost of what it tells."""
     page = alpaca_parse.parse_bars(answer(sample("alpaca/bars_1min.json")), "AAPL", Timeframe.MINUTE_1)
     columns = page.columns
     assert columns[BarColumn.TIME].tolist() == [
@@ -37,7 +37,7 @@ def test_alpaca_bars_given_minutes_sample_are_columns_and_a_token() -> None:
 
 
 def test_alpaca_bars_given_days_sample_are_labelled_by_session() -> None:
-    """Midnight in New York is 05:00 UTC in winter and 04:00 in summer: both are that session."""
+    """Midnight in New York is 05:00 UTC in winter and 04:00 in summer: both are that day (rule 2)."""
     page = alpaca_parse.parse_bars(answer(sample("alpaca/bars_1day.json")), "AAPL", Timeframe.DAY_1)
     np.testing.assert_array_equal(page.columns[BarColumn.TIME], labels_of("2022-02-28", "2024-03-11"))
     assert page.token is None

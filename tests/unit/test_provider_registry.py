@@ -52,7 +52,7 @@ def test_get_given_unknown_name_lists_the_known_ones() -> None:
     [(ALPACA, "alpaca"), (TIINGO, "tiingo"), ({**ALPACA, **TIINGO}, "alpaca")],
 )
 async def test_get_given_iex_is_whoever_has_keys(options: dict[str, str], name: str) -> None:
-    """Alpaca before Tiingo; without either, what to set for Alpaca."""
+    """Rule 27: Alpaca before Tiingo; without either, what to set for Alpaca."""
     providers = catalog(**options)
     assert providers.get("iex").capabilities.name == name
     assert providers.get("iex") is providers.get(name)

@@ -23,7 +23,7 @@ ROW = 120
 @pytest.mark.parametrize("factor", [100.0, 0.01])
 @pytest.mark.parametrize("rows", [slice(ROW, ROW + 1), slice(ROW, ROW + 40), slice(200, None)])
 def test_check_given_a_stretch_in_pence_rejects_exactly_that(factor: float, rows: slice) -> None:
-    """However long it is, also up to the end."""
+    """Rule 14: pence for pounds, however long, also up to the end."""
     frame = scaled(session_days(), rows, factor)
     report = judge(frame, Timeframe.DAY_1)
     wrong = {"SCALE_100X"}

@@ -173,7 +173,7 @@ def test_check_given_times_off_the_timeframe_or_out_of_bounds_rejects_them() -> 
 def test_check_given_a_minute_holds_it_to_the_hours_of_its_calendar(
     calendar: str, zone: str, time: str, rule: str | None
 ) -> None:
-    """Half days, holidays and lunch breaks count; what a calendar does not know is not held to it."""
+    """Rule 4: half days, holidays and lunch breaks count; what no calendar knows is held to none."""
     frame = walk(np.array([local_us(time, zone)], np.int64))
     report = judge(frame, calendar=calendar, now_us=local_us("2099-01-01 00:00"))
     assert counted(report) == ({rule: 1} if rule else {})

@@ -54,7 +54,7 @@ def _dates(frame: BarFrame) -> list[str]:
 
 
 def test_daily_bars_given_both_clocks_of_new_york_are_labelled_by_their_session() -> None:
-    """The stamp is the open, at 14:30 or 13:30 UTC; the label is its date at midnight UTC."""
+    """Rule 2: the stamp is the open, at 14:30 or 13:30 UTC; the label is its date at midnight UTC."""
     frame = _bars(_payload(["2024-03-08 09:30", "2024-03-11 09:30"], [1.5, 2.5]))
 
     assert _dates(frame) == ["2024-03-08", "2024-03-11"]
@@ -102,7 +102,7 @@ def test_daily_bars_given_today_at_the_exchange_are_not_final(now: str, is_final
 
 
 def test_bars_given_a_volume_without_prices_keep_the_row_as_nan() -> None:
-    """So Yahoo sends today before the open; what becomes of it is for the rules of quality."""
+    """So Yahoo sends today before the open; rule 19 is for the rules of quality to keep."""
     frame = _bars(_payload(["2024-11-26 09:30", "2024-11-27 09:30"], [1.5, None], [10.0, 0.0]))
 
     assert len(frame) == 2
@@ -111,7 +111,7 @@ def test_bars_given_a_volume_without_prices_keep_the_row_as_nan() -> None:
 
 
 def test_bars_given_rows_without_any_number_leave_them_out() -> None:
-    """A minute of nulls is a minute without trades: no bar."""
+    """A minute of nulls is a minute without trades: no bar (rule 7)."""
     payload = _payload(["2024-11-26 09:30", "2024-11-26 09:31"], [1.5, None], [10.0, None])
 
     assert clock_times(_bars(payload, Timeframe.MINUTE_1).time_us) == ["09:30"]
@@ -133,7 +133,7 @@ def test_minutes_given_the_latest_trade_at_the_end_leave_it_out_and_mark_the_for
 
 
 def test_hours_given_a_session_are_anchored_at_its_open_and_end_with_its_close() -> None:
-    """09:30 to 15:30, the last one short; the closing price at 16:00 is no bar."""
+    """Rule 3: 09:30 to 15:30, the last one short; the closing price at 16:00 is no bar."""
     hours = [f"2024-11-26 {hour:02}:30" for hour in range(9, 16)]
     payload = _payload(
         [*hours, "2024-11-26 16:00"], [1.5] * 8, tradingPeriods=[[_session("2024-11-26")]]
@@ -247,7 +247,7 @@ def test_chart_given_nothing_in_the_range_is_empty() -> None:
 
 
 def test_chart_given_an_unknown_symbol_says_what_to_do() -> None:
-    """It is no empty answer, and no evidence that the symbol is gone."""
+    """It is no empty answer, and no evidence that the symbol is gone (rule 16)."""
     error = {"code": "Not Found", "description": "No data found, symbol may be delisted"}
 
     with pytest.raises(ProviderSymbolError, match=r"AAPL.*provider_symbols"):

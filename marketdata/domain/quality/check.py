@@ -132,6 +132,7 @@ def _report(frame: BarFrame, judgement: _Judgement) -> QualityReport:
     kept = judgement.standing()
     flagged = kept[broken[kept] & _FLAGGING != 0]
     found = {finding.rule for finding in judgement.findings}
+    forming = frame.time_us[broken & QualityRule.FORMING.bit != 0]
     suspicious = QualityRule.SPLIT_SHAPED_JUMP.bit | QualityRule.SCALE_100X.bit
     return QualityReport(
         accepted=_by_time(frame, kept)[0],
@@ -141,6 +142,7 @@ def _report(frame: BarFrame, judgement: _Judgement) -> QualityReport:
             rule: int(np.count_nonzero(broken & rule.bit)) for rule in QualityRule if rule in found
         },
         suspects_split=bool(np.any(broken & suspicious)),
+        forming_us=int(forming.min()) if len(forming) else None,
     )
 
 

@@ -84,6 +84,8 @@ class QualityReport:
         Rows that break each rule; only rules that some row breaks. A row can break several.
     suspects_split : bool
         Whether prices moved as by a split that is not among the actions: worth asking the provider.
+    forming_us : int or None
+        Time of the first row that had not ended, Unix microseconds, as given; None where all had.
     """
 
     accepted: BarFrame
@@ -91,3 +93,4 @@ class QualityReport:
     flagged: JudgedBars
     counts: Mapping[QualityRule, int]
     suspects_split: bool
+    forming_us: int | None

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from marketdata.domain.time_range import from_unix_us
+from marketdata.domain.time_range import TimeRange, from_unix_us
 from marketdata.storage.commit import CommitResult
 from marketdata.storage.ingestion.claims import Claim, LeaseLostError
 from marketdata.storage.pools import Connection
@@ -24,11 +24,13 @@ _NOTE: Final = """
         UPDATE ingestion_task AS task
            SET done_until = given.done_until, fetched = task.fetched + given.fetched,
                state = CASE WHEN given.done_until >= task.range_end THEN 'done' ELSE task.state END
-          FROM claim, unnest(%(tasks)s::integer[], %(done_until)s::timestamptz[], %(bars)s::bigint[])
-                      AS given (task, done_until, fetched)
+          FROM claim, unnest(%(tasks)s::integer[], %(begun)s::timestamptz[],
+                             %(settled)s::timestamptz[], %(done_until)s::timestamptz[],
+                             %(bars)s::bigint[])
+                      AS given (task, begun, settled, done_until, fetched)
          WHERE task.run_id = claim.run_id AND task.task = given.task
         RETURNING claim.provider, task.symbol_id, task.timeframe,
-                  tstzmultirange(tstzrange(task.range_start, task.done_until)) AS ranges
+                  tstzmultirange(tstzrange(given.begun, given.settled)) AS ranges
     ), fetched AS (
         INSERT INTO ingestion_fetched AS known (provider, symbol_id, timeframe, ranges)
         SELECT provider, symbol_id, timeframe, range_agg(ranges) FROM progress
@@ -49,15 +51,29 @@ class Checkpoint:
     ----------
     task : int
         Which one.
-    done_until_us : int
-        Everything before it is committed then, Unix microseconds.
+    range : TimeRange
+        What is being committed; it begins where the last checkpoint ended.
+    settled_us : int
+        Before it the range holds final bars only, Unix microseconds: that much counts as fetched, and
+        a backfill asks for the rest again.
     fetched : int
         Bars that were fetched since the last checkpoint and are accounted for.
     """
 
     task: int
-    done_until_us: int
+    range: TimeRange
+    settled_us: int
     fetched: int
+
+    def joined(self, later: "Checkpoint") -> "Checkpoint":
+        """Join this one with the next one of the same task."""
+        is_settled = self.settled_us == self.range.end_us
+        return Checkpoint(
+            self.task,
+            TimeRange(self.range.start_us, later.range.end_us),
+            later.settled_us if is_settled else self.settled_us,
+            self.fetched + later.fetched,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +115,9 @@ async def note_checkpoints(
         "run_id": claim.run_id,
         "epoch": claim.epoch,
         "tasks": [each.task for each in checkpoints],
-        "done_until": [from_unix_us(each.done_until_us) for each in checkpoints],
+        "begun": [from_unix_us(each.range.start_us) for each in checkpoints],
+        "settled": [from_unix_us(each.settled_us) for each in checkpoints],
+        "done_until": [from_unix_us(each.range.end_us) for each in checkpoints],
         "bars": [each.fetched for each in checkpoints],
         "fetched": sum(each.fetched for each in checkpoints),
         "accepted": result.accepted,

@@ -19,7 +19,13 @@ from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import RequestIdReusedError, RunNotFoundError
 from marketdata.storage.ingestion.run_rows import read_runs, read_troubles
 from marketdata.storage.pools import Connection, Pools
-from marketdata.storage.symbol_rows import JOIN_VALIDITY, SYMBOL_COLUMNS, fetch_rows, to_symbol
+from marketdata.storage.symbol_rows import (
+    JOIN_VALIDITY,
+    SYMBOL_COLUMNS,
+    fetch_rows,
+    read_symbol_by_id,
+    to_symbol,
+)
 
 _INSERT: Final = """
     INSERT INTO ingestion_run
@@ -165,6 +171,17 @@ class RunStore:
         async with self._pools.query() as connection:
             rows = await fetch_rows(connection, _IDENTITIES, {"symbols": list(symbols)})
         return {row.pop("asked"): to_symbol(row) for row in rows}
+
+    async def identity(self, symbol_id: int) -> Symbol:
+        """Get the symbol of a task as it is now: it may be called otherwise than when it was planned.
+
+        Raises
+        ------
+        SymbolNotFoundError
+            It was deleted meanwhile.
+        """
+        async with self._pools.query() as connection:
+            return await read_symbol_by_id(connection, symbol_id)
 
     async def fetched(
         self, provider: str, symbol_ids: Sequence[int], timeframes: Sequence[Timeframe]
