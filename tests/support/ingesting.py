@@ -17,15 +17,18 @@ from marketdata.domain.time_range import session_label_us
 from marketdata.domain.timeframe import Timeframe
 from marketdata.ingestion.assembly import Ingestion, build_ingestion
 from marketdata.ingestion.waits import ProviderWaits
+from tests.support.rows import fetch, stored_bars
 from tests.support.scripted_provider import OneProvider, ScriptedProvider
 from tests.support.sessions import dates_between, local_us, walk
 from tests.support.storage import Storage
+from tests.support.symbols import create_symbols
 from tests.support.waiting import until
 
 #: After the session of 2024-06-28, at night.
 NOW_US: Final = local_us("2024-06-29 22:00")
 #: Short, so that a test need not wait for another process to take over.
 LEASE_SECONDS: Final = 1.0
+SYMBOLS: Final = ("A", "B", "C")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,43 @@ def ingesting(storage: Storage, provider: ScriptedProvider, now_us: int = NOW_US
         LEASE_SECONDS,
     )
     return Ingesting(ingestion, provider, clock)
+
+
+async def ingesting_days(storage: Storage) -> Ingesting:
+    """Put ingestion together over a provider that has a year and a half of days of three symbols."""
+    await create_symbols(storage, *SYMBOLS)
+    bars = {
+        (symbol, Timeframe.DAY_1): days(symbol, "2023-01-01", "2024-06-29", seed)
+        for seed, symbol in enumerate(SYMBOLS, start=1)
+    }
+    return ingesting(storage, ScriptedProvider(bars))
+
+
+async def stored(storage: Storage, symbol: str, timeframe: Timeframe = Timeframe.DAY_1) -> BarFrame:
+    """Read what stands under a ticker."""
+    rows = [bar for bar in await stored_bars(storage, timeframe) if bar.symbol == symbol]
+    columns = {
+        name: np.array([getattr(bar, name) for bar in rows], np.float64)
+        for name in ("open", "high", "low", "close", "volume")
+    }
+    times = np.array([bar.time_us for bar in rows], np.int64)
+    return BarFrame((symbol,), times, **columns)
+
+
+async def holds_the_truth(storage: Storage, one: Ingesting, *symbols: str) -> bool:
+    """Compare what is stored with what the provider has."""
+    return all(
+        [
+            same_bars(await stored(storage, s), one.provider.bars[s, Timeframe.DAY_1])
+            for s in symbols or SYMBOLS
+        ]
+    )
+
+
+async def head(storage: Storage) -> int:
+    """Tell the seq of the last write."""
+    (row,) = await fetch(storage, "SELECT seq FROM bar_log_head")
+    return int(row[0])
 
 
 def days(symbol: str, start: str, end: str, seed: int = 7) -> BarFrame:
