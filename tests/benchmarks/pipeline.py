@@ -104,10 +104,9 @@ async def run_through(storage: Storage, minutes: BarFrame, names: list[str]) -> 
     assert claim is not None
     checkers = QualityCheckers(storage.pools, storage.actions, claims, SystemClock())
     pipeline = Pipeline(claims, storage.intake, checkers.make)
-    symbols = {symbol.symbol_id: symbol for symbol in identities.values()}
     opened = await claims.open_tasks(claim)
     started = time.perf_counter()
-    await pipeline.run(claim, ParsedPages(minutes), opened, symbols)
+    await pipeline.run(claim, ParsedPages(minutes), opened, runs.identity)
     seconds = time.perf_counter() - started
     counts = (await runs.get(claim.run_id)).counts
     assert counts.fetched == counts.accepted == len(minutes) * len(names), counts
