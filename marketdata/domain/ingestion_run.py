@@ -153,7 +153,10 @@ class ProviderWait:
 
 @dataclass(frozen=True, slots=True)
 class RunCounts:
-    """What became of the fetched bars; every one is in `fetched` and in one of the next five.
+    """What became of the fetched bars.
+
+    Every one is in `fetched` and in one of the next five, unless it was left out as a repeat, as still
+    forming, or as of a time at which the ticker did not name the symbol.
 
     Attributes
     ----------

@@ -1,6 +1,7 @@
 """The last step of a pipeline: commits checked pages, those that wait together in one transaction."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 from marketdata.domain.bar_merge import merge_frames
@@ -10,9 +11,11 @@ from marketdata.ingestion.checked_page import CheckedPage
 from marketdata.ingestion.row_budget import RowBudget
 from marketdata.storage.commit import CommitResult
 from marketdata.storage.ingestion.checkpoints import Checkpoint, SideCounts, note_checkpoints
-from marketdata.storage.ingestion.claims import Claim
+from marketdata.storage.ingestion.claims import Claim, RunClaims
 from marketdata.storage.intake import BarIntake
 from marketdata.storage.pools import Connection
+
+log = logging.getLogger(__name__)
 
 Waiting = tuple[Timeframe, CheckedPage]
 
@@ -24,6 +27,8 @@ class PageCommitter:
     ----------
     intake : BarIntake
         Commits bars.
+    claims : RunClaims
+        Where it is remarked that bars were left out.
     claim : Claim
         The run.
     budget : RowBudget
@@ -32,14 +37,23 @@ class PageCommitter:
         Most bars a transaction, unless one page has more.
     """
 
-    def __init__(self, intake: BarIntake, claim: Claim, budget: RowBudget, most_bars: int) -> None:
+    def __init__(
+        self,
+        intake: BarIntake,
+        claims: RunClaims,
+        claim: Claim,
+        budget: RowBudget,
+        most_bars: int,
+    ) -> None:
         self._intake = intake
+        self._claims = claims
         self._claim = claim
         self._budget = budget
         self._most_bars = most_bars
         self._waiting: list[Waiting] = []
         self._changed = asyncio.Event()
         self._is_complete = False
+        self._remarked: set[int] = set()
 
     def put(self, timeframe: Timeframe, page: CheckedPage) -> None:
         """Hand over a page whose room is taken; the pages of a task come in their order."""
@@ -101,7 +115,20 @@ class PageCommitter:
                     await page.keep_aside(connection)
 
         meant = {page.accepted.symbols[0]: page.symbol_id for page in pages if len(page.accepted)}
-        await self._intake.store(_merged(pages), timeframe, alongside, meant)
+        result = await self._intake.store(_merged(pages), timeframe, alongside, meant)
+        for page in pages:
+            if len(page.accepted) and page.accepted.symbols[0] in result.rejected:
+                await self._remark_nameless(page)
+
+    async def _remark_nameless(self, page: CheckedPage) -> None:
+        """Say that bars were left out: most likely those of the company that had the ticker before."""
+        if page.task in self._remarked:
+            return
+        self._remarked.add(page.task)
+        ticker = page.accepted.symbols[0]
+        text = f"bars of a time at which {ticker} did not name this symbol were left out"
+        log.warning("ingestion_remark", extra={"symbol": ticker, "remark": text})
+        await self._claims.remark(self._claim, page.task, text)
 
 
 def _contradicts(batch: Sequence[CheckedPage], page: CheckedPage) -> bool:

@@ -31,8 +31,6 @@ log = logging.getLogger(__name__)
 _NEIGHBOURS: Final = 64
 # Up to here a check takes less than a switch to a thread and back would gain.
 _CHECKED_ON_THE_LOOP: Final = 1_000
-# A remark of a task is read by a person: the first ones tell what kind of trouble it is.
-_MOST_REMARKS: Final = 5
 # What a provider announces for the days to come is an action already.
 _AHEAD: Final = timedelta(days=7)
 
@@ -95,7 +93,7 @@ class QualityChecker:
         self._before = before
         self._known = {(action.kind, action.ex_date): action for action in known}
         self._has_asked_for_actions = False
-        self._remarks: list[str] = []
+        self._remarks: set[str] = set()
 
     async def check(self, page: BarsPage) -> CheckedPage:
         """Tell what is to be committed of a page.
@@ -200,9 +198,6 @@ class QualityChecker:
     async def _remark(self, text: str) -> None:
         if text in self._remarks:
             return
-        self._remarks.append(text)
+        self._remarks.add(text)
         log.warning("ingestion_remark", extra={"symbol": self._symbol.symbol, "remark": text})
-        said = "; ".join(self._remarks[:_MOST_REMARKS])
-        more = len(self._remarks) - _MOST_REMARKS
-        said += f"; and {more} more, which are in the service's log" if more > 0 else ""
-        await self._shared.claims.remark(self._claim, self._task.task, said)
+        await self._shared.claims.remark(self._claim, self._task.task, text)

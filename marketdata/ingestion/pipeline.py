@@ -94,7 +94,7 @@ class Pipeline:
             The database cannot be written; the run can go on later where it ended.
         """
         budget = RowBudget(_MOST_BARS_UNDER_WAY)
-        committer = PageCommitter(self._intake, claim, budget, _MOST_BARS_A_COMMIT)
+        committer = PageCommitter(self._intake, self._claims, claim, budget, _MOST_BARS_A_COMMIT)
         fetchers = _Fetchers(
             self._claims, self._make_checker, claim, provider, symbol_of, budget, committer
         )

@@ -7,6 +7,7 @@ that it holds it to.
 import asyncio
 import logging
 import traceback
+from collections.abc import Callable
 from dataclasses import fields, replace
 from urllib.parse import quote, quote_plus
 
@@ -41,9 +42,25 @@ from tests.support.waiting import until
 MOST_BARS_A_PAGE = 50_000
 WEEK = RANGES[Timeframe.HOUR_1]
 MONTH_US = 31 * MICROSECONDS_PER_DAY
-pytestmark = pytest.mark.parametrize("adapter", ADAPTERS, ids=str)
+EVERY = pytest.mark.parametrize("adapter", ADAPTERS, ids=str)
 
 
+def those(applies: Callable[[AdapterUnderTest], bool]) -> pytest.MarkDecorator:
+    """Try the adapters that a requirement applies to."""
+    return pytest.mark.parametrize("adapter", list(filter(applies, ADAPTERS)), ids=str)
+
+
+def with_faults(*others: None) -> pytest.MarkDecorator:
+    """Try each adapter with each fault that its side can play, and with none where `others` has it."""
+    pairs = [
+        pytest.param(adapter, fault, id=f"{adapter}-{fault.name if fault else 'no_fault'}")
+        for adapter in ADAPTERS
+        for fault in (*others, *(fault for fault in Fault if fault in adapter.faults))
+    ]
+    return pytest.mark.parametrize(("adapter", "fault"), pairs)
+
+
+@EVERY
 async def test_capabilities_given_adapter_are_complete(adapter: AdapterUnderTest) -> None:
     """C01: its name, feeds, history, settings and terms are those that registries and people need."""
     async with tried(adapter) as played:
@@ -57,9 +74,12 @@ async def test_capabilities_given_adapter_are_complete(adapter: AdapterUnderTest
         assert all(timeframe.is_stored for timeframe in can.feeds)
         assert all(feed.count("/") == 1 for feed in can.feeds.values())
         assert all(name.startswith("MARKETDATA_") for name in can.settings)
-        assert played.provider.limits.calls_at_once >= 1
+        limits = played.provider.limits
+        assert limits.calls_at_once >= 1
+        assert (limits.calls_a_day is not None) == adapter.has_daily_limit
 
 
+@EVERY
 @pytest.mark.parametrize("symbol", [AAPL, BERKSHIRE], ids=lambda symbol: symbol.symbol)
 async def test_bars_given_long_range_are_the_truth_in_pages(
     adapter: AdapterUnderTest, symbol: Symbol
@@ -74,6 +94,7 @@ async def test_bars_given_long_range_are_the_truth_in_pages(
             assert max(len(page.frame) for page in answer.pages) <= MOST_BARS_A_PAGE
 
 
+@EVERY
 async def test_bars_given_bounds_on_bars_start_inclusive_end_exclusive(
     adapter: AdapterUnderTest,
 ) -> None:
@@ -87,6 +108,7 @@ async def test_bars_given_bounds_on_bars_start_inclusive_end_exclusive(
             assert answer.frame.time_us.tolist() == times[3:9].tolist()
 
 
+@EVERY
 async def test_bars_given_open_session_mark_the_forming_bar(adapter: AdapterUnderTest) -> None:
     """C08: what had not ended when it was asked for is not FINAL, everything else is."""
     async with tried(adapter) as played:
@@ -99,6 +121,7 @@ async def test_bars_given_open_session_mark_the_forming_bar(adapter: AdapterUnde
             assert is_final[:-1].all()
 
 
+@EVERY
 async def test_bars_given_range_without_any_are_an_empty_answer(adapter: AdapterUnderTest) -> None:
     """C09: a weekend is covered by pages without bars, and is no error."""
     async with tried(adapter) as played:
@@ -108,16 +131,16 @@ async def test_bars_given_range_without_any_are_an_empty_answer(adapter: Adapter
             assert not any(len(page.frame) for page in answer.pages)
 
 
+@those(lambda adapter: adapter.tells_unknown)
 async def test_bars_given_unknown_symbol_are_refused(adapter: AdapterUnderTest) -> None:
     """C10: a symbol that the provider does not know is an error, never an empty success."""
-    if not adapter.tells_unknown:
-        pytest.skip("the provider does not tell an unknown symbol from one without bars")
     async with tried(adapter) as played:
         for timeframe in timeframes(played):
             with pytest.raises(ProviderSymbolError):
                 await ask(played.provider, UNKNOWN, timeframe, short(timeframe))
 
 
+@EVERY
 async def test_bars_given_timeframe_that_it_has_not_are_refused(adapter: AdapterUnderTest) -> None:
     """C24: bars of another timeframe are never taken for those that were asked for."""
     async with tried(adapter) as played:
@@ -127,6 +150,7 @@ async def test_bars_given_timeframe_that_it_has_not_are_refused(adapter: Adapter
         assert not played.side.calls
 
 
+@EVERY
 async def test_bars_given_own_spelling_send_it(adapter: AdapterUnderTest) -> None:
     """C11: a symbol is asked for in the provider's spelling; the symbol's own setting for it wins."""
     set_apart = replace(AAPL, symbol="APPLE", provider_symbols={adapter.name: "AAPL"})
@@ -143,7 +167,7 @@ async def test_bars_given_own_spelling_send_it(adapter: AdapterUnderTest) -> Non
 
 
 @pytest.mark.parametrize("number", [0, 1])
-@pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name)
+@with_faults()
 async def test_bars_given_fault_once_are_the_truth_or_the_right_error(
     adapter: AdapterUnderTest, fault: Fault, number: int
 ) -> None:
@@ -152,7 +176,7 @@ async def test_bars_given_fault_once_are_the_truth_or_the_right_error(
     await end_well(adapter, fault, given, must_recover=fault in PASSING or fault not in FATES)
 
 
-@pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name)
+@with_faults()
 async def test_bars_given_fault_for_ever_are_the_truth_or_the_right_error(
     adapter: AdapterUnderTest, fault: Fault
 ) -> None:
@@ -170,8 +194,6 @@ async def end_well(
     adapter: AdapterUnderTest, fault: Fault, given: Circumstances, *, must_recover: bool
 ) -> None:
     """Ask in spite of a fault, for the truth or for the error that the fault stands for."""
-    if fault not in adapter.faults:
-        pytest.skip(f"{adapter.name} has no {fault.value}")
     async with tried(adapter, given) as played:
         for timeframe in timeframes(played):
             answer = await outcome(played.provider, AAPL, timeframe, short(timeframe))
@@ -185,6 +207,7 @@ async def end_well(
                 check_truth(answer, truth(), adapter, played.provider.capabilities.feeds[timeframe])
 
 
+@EVERY
 @pytest.mark.parametrize("seed", range(8))
 async def test_bars_given_random_faults_are_the_truth_or_an_error(
     adapter: AdapterUnderTest, seed: int
@@ -201,10 +224,9 @@ async def test_bars_given_random_faults_are_the_truth_or_an_error(
                 check_truth(answer, truth(), adapter, played.provider.capabilities.feeds[timeframe])
 
 
+@those(lambda adapter: Fault.DRIP in adapter.faults)
 async def test_bars_given_cancelled_call_leave_nothing_behind(adapter: AdapterUnderTest) -> None:
     """C15: cancelled in the middle of an answer, a call ends: no task and no connection is left."""
-    if Fault.DRIP not in adapter.faults:
-        pytest.skip(f"{adapter.name} has no calls that last")
     async with tried(adapter, Circumstances(faults=always(Fault.DRIP))) as played:
         before = asyncio.all_tasks()
         timeframe = timeframes(played)[0]
@@ -219,13 +241,11 @@ async def test_bars_given_cancelled_call_leave_nothing_behind(adapter: AdapterUn
         await until(lambda: is_true(not asyncio.all_tasks() - before))
 
 
-@pytest.mark.parametrize("fault", [None, *Fault], ids=str)
+@with_faults(None)
 async def test_messages_given_any_fault_hold_no_key(
     adapter: AdapterUnderTest, fault: Fault | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     """C16: keys are in no message, in no log record, and in nothing that led to an error."""
-    if fault is not None and fault not in adapter.faults:
-        pytest.skip(f"{adapter.name} has no {fault.value}")
     caplog.set_level(logging.DEBUG)
     plan = always(fault) if fault else Circumstances().faults
     texts: list[str] = []
@@ -244,6 +264,7 @@ async def test_messages_given_any_fault_hold_no_key(
             assert not [text for text in texts if spelling in text]
 
 
+@EVERY
 async def test_calls_given_many_tasks_stay_within_limits_and_apart(adapter: AdapterUnderTest) -> None:
     """C18, C21: no more calls at once than allowed; each task gets the answer to its own question."""
     async with tried(adapter) as played:
@@ -256,12 +277,11 @@ async def test_calls_given_many_tasks_stay_within_limits_and_apart(adapter: Adap
         assert played.side.most_at_once <= played.provider.limits.calls_at_once
 
 
+@those(lambda adapter: adapter.has_daily_limit)
 async def test_calls_given_quota_are_counted_before_they_are_made(adapter: AdapterUnderTest) -> None:
     """C19: each call has its place in the day's quota; where there is none left, none is made."""
     quota = NotedQuota(most=1)
     async with tried(adapter, Circumstances(quota=quota, page_bars=200)) as played:
-        if played.provider.limits.calls_a_day is None:
-            pytest.skip(f"{adapter.name} has no limit a day")
         timeframe = timeframes(played)[0]
         first = short(timeframe)
         wanted = TimeRange(first.start_us, first.end_us + MONTH_US)
@@ -276,10 +296,9 @@ async def test_calls_given_quota_are_counted_before_they_are_made(adapter: Adapt
         assert not [secret for secret in adapter.secrets if secret in key]
 
 
+@those(lambda adapter: Fault.SERVER_ERROR in adapter.faults)
 async def test_waits_given_fault_are_told(adapter: AdapterUnderTest) -> None:
     """C20: who waits between two attempts says so, and for how long."""
-    if Fault.SERVER_ERROR not in adapter.faults:
-        pytest.skip(f"{adapter.name} makes no calls that wait")
     given = Circumstances(faults=at_call(0, Fault.SERVER_ERROR))
     async with tried(adapter, given) as played:
         await ask(played.provider, AAPL, timeframes(played)[0], short(timeframes(played)[0]))
@@ -287,6 +306,7 @@ async def test_waits_given_fault_are_told(adapter: AdapterUnderTest) -> None:
     assert all(seconds > 0 for _, _, seconds in given.waits.noted)
 
 
+@EVERY
 async def test_actions_given_range_are_the_truth(adapter: AdapterUnderTest) -> None:
     """C22: splits and cash dividends as declared, ascending, ex-dates in `[start, end)`."""
     async with tried(adapter) as played:
@@ -304,6 +324,7 @@ async def test_actions_given_range_are_the_truth(adapter: AdapterUnderTest) -> N
             await played.provider.fetch_actions(UNKNOWN, start, end)
 
 
+@EVERY
 async def test_company_given_symbol_is_the_truth(adapter: AdapterUnderTest) -> None:
     """C23: what is known of a company; what the provider does not tell is None or empty."""
     async with tried(adapter) as played:

@@ -161,6 +161,9 @@ async def test_run_given_bars_of_before_the_reuse_of_a_ticker_leaves_them_out(
     assert run.state is RunState.SUCCEEDED
     own = frame.time_us[frame.time_us >= session_label_us(REUSED)]
     assert [bar.time_us for bar in await under(storage, "FB")] == own.tolist()
+    (trouble,) = run.troubles
+    assert not trouble.is_failed
+    assert trouble.message == "bars of a time at which FB did not name this symbol were left out"
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,11 @@ _FAIL_TASK: Final = """
        AND EXISTS (SELECT FROM ingestion_run AS run
                     WHERE run.run_id = %(run_id)s AND run.epoch = %(epoch)s AND run.state = 'running')
 """
+# A person reads them: the first ones tell what kind of trouble it is. Said once, however often told.
 _REMARK: Final = """
-    UPDATE ingestion_task SET error = %(remark)s WHERE run_id = %(run_id)s AND task = %(task)s
+    UPDATE ingestion_task
+       SET error = left(concat_ws('; ', nullif(error, ''), %(remark)s::text), 2000)
+     WHERE run_id = %(run_id)s AND task = %(task)s AND position(%(remark)s::text IN error) = 0
 """
 
 
@@ -175,7 +178,7 @@ class RunClaims:
             await connection.execute(_FAIL_TASK, parameters)
 
     async def remark(self, claim: Claim, task: int, remark: str) -> None:
-        """Note what a person should know of a task that goes on."""
+        """Note what a person should know of a task that goes on, behind what was noted before."""
         async with self._pools.query() as connection:
             await connection.execute(_REMARK, {**_key(claim), "task": task, "remark": remark})
 

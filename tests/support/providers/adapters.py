@@ -138,6 +138,8 @@ class AdapterUnderTest:
         The fields of `CompanyFacts` that it tells.
     has_terms_page : bool
         Whether there is a page with its terms.
+    has_daily_limit : bool
+        Whether its calls a day are limited, and so counted.
     """
 
     name: str
@@ -150,6 +152,7 @@ class AdapterUnderTest:
     tells_unknown: bool = True
     company_fields: frozenset[str] = frozenset()
     has_terms_page: bool = True
+    has_daily_limit: bool = False
 
     def __str__(self) -> str:
         """Name it in a test's id."""

@@ -287,7 +287,8 @@ Global___IngestionRun: _TypeAlias = IngestionRun  # noqa: Y015
 @_typing.final
 class IngestionProgress(_message.Message):
     """How far a run is. Each bar is in `fetched`, and then in one of accepted, revised, unchanged, outranked and
-    quarantined, unless it was left out as a repeat or as still forming.
+    quarantined, unless it was left out as a repeat, as still forming, or as of a time at which the ticker did not
+    name the symbol; the run has a remark of the last.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -249,4 +249,5 @@ COUNTED: Final = AdapterUnderTest(
     secrets=(KEY,),
     spellings={"BRK.B": "BRK-B"},
     company_fields=_COMPANY,
+    has_daily_limit=True,
 )

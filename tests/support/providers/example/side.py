@@ -109,4 +109,5 @@ EXAMPLE: Final = AdapterUnderTest(
     faults=SERVER_FAULTS | {Fault.LIMIT_IN_200, Fault.REPEATED_PAGE, Fault.REORDERED, Fault.NAN_ROWS},
     secrets=(KEY,),
     spellings={"BRK.B": "BRK/B"},
+    has_daily_limit=True,
 )
