@@ -59,7 +59,7 @@ def symbols(
     rows = [_table_row(symbol) for symbol in found]
     spare = ("listed", "asset class", "status", "currency", "venue")
     print_table(headings, rows, wide="name", numbers_from=len(headings), spare=spare)
-    OUT.print(f"{len(found)} symbols")
+    OUT.print(f"{len(found)} symbol{'s' if len(found) > 1 else ''}")
 
 
 async def _read(address: str | None, sector: str) -> list[Symbol]:
