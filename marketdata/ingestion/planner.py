@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Final
 
 from marketdata.domain.ingestion_run import FetchedRanges, IngestionMode, PlannedTask, RunRequest
@@ -13,6 +14,7 @@ from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
 History = Mapping[Timeframe, timedelta | None]
 
 _MINUTE_US: Final = 60_000_000
+_KEPT_FOR_EVER: Final[Mapping[Timeframe, int]] = MappingProxyType({})
 # Providers correct bars minutes or days later, so a batch fetches the newest ones again: a week of
 # days, which has a weekend and a holiday in it, and the minutes of the session before.
 _TRAILING_US: Final = {
@@ -34,6 +36,7 @@ def plan_tasks(
     fetched: FetchedRanges,
     history: History,
     now_us: int,
+    kept_from_us: Mapping[Timeframe, int] = _KEPT_FOR_EVER,
 ) -> list[PlannedTask]:
     """Plan what a run fetches, in the order of the request.
 
@@ -53,6 +56,8 @@ def plan_tasks(
         How far back from now the provider reaches; None: as far as there are bars.
     now_us : int
         Unix microseconds.
+    kept_from_us : mapping of Timeframe to int
+        What is older is dropped by retention, Unix microseconds; where nothing is, not there.
 
     Returns
     -------
@@ -65,6 +70,7 @@ def plan_tasks(
             known = fetched.get((symbol.symbol_id, timeframe), ())
             wanted = _wanted(request, timeframe, known, now_us)
             wanted = wanted.intersect(_reach(timeframe, history.get(timeframe), now_us))
+            wanted = wanted.intersect(_kept(timeframe, kept_from_us))
             is_again = request.refetches or request.mode is IngestionMode.BATCH
             missing = (wanted,) if is_again else complement(known, wanted)
             tasks += [
@@ -107,6 +113,11 @@ def _reach(timeframe: Timeframe, depth: timedelta | None, now_us: int) -> TimeRa
         return TimeRange(timeframe.earliest_us, timeframe.latest_us)
     # A bar more than none: what is older by a moment is refused by some providers.
     start_us = _aligned(now_us - depth // timedelta(microseconds=1), timeframe)
+    return TimeRange(start_us, timeframe.latest_us)
+
+
+def _kept(timeframe: Timeframe, kept_from_us: Mapping[Timeframe, int]) -> TimeRange:
+    start_us = _aligned(kept_from_us.get(timeframe, timeframe.earliest_us), timeframe)
     return TimeRange(start_us, timeframe.latest_us)
 
 

@@ -66,7 +66,12 @@ class RunStarter:
         distinct = {symbol.symbol_id: symbol for symbol in map(identities.__getitem__, request.symbols)}
         fetched = await self._runs.fetched(request.provider, list(distinct), request.timeframes)
         tasks = plan_tasks(
-            request, list(distinct.values()), fetched, capabilities.history, self._clock.now_us()
+            request,
+            list(distinct.values()),
+            fetched,
+            capabilities.history,
+            self._clock.now_us(),
+            await self._runs.kept_from(request.timeframes),
         )
         run = await self._runs.start(request, tasks)
         self._on_started()

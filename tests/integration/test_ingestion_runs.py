@@ -10,6 +10,7 @@ import pytest
 
 from marketdata.domain.corporate_action import CorporateAction, CorporateActionKind
 from marketdata.domain.ingestion_run import RunState
+from marketdata.domain.time_range import session_label_us
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import (
     RequestIdReusedError,
@@ -202,3 +203,15 @@ async def test_get_given_run_that_is_not_there_says_where_to_look(one: Ingesting
     """The error names the number and what lists them."""
     with pytest.raises(RunNotFoundError, match="no ingestion run 17; ListIngestionRuns"):
         await one.ingestion.runs.get(17)
+
+
+async def test_backfill_given_retention_asks_for_what_is_kept(storage: Storage, one: Ingesting) -> None:
+    """What was dropped once is not fetched, only to be dropped again."""
+    await fetch(
+        storage,
+        "UPDATE bar_storage SET keep = '50 years', keep_confirmed_at = now(),"
+        " dropped_before = '2023-06-01' WHERE which = 'day'",
+    )
+    await one.run(backfill("A"))
+    (request,) = one.provider.requests
+    assert request.range.start_us == session_label_us(date(2023, 6, 1))

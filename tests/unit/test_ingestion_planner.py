@@ -232,3 +232,12 @@ def test_backfill_given_any_fetched_time_plans_exactly_the_rest(data: st.DataObj
     fetched = tuple(one for part in known if not (one := part.intersect(wanted)).is_empty)
     assert union(parts + fetched) == union([wanted])
     assert length_us(parts) + length_us(fetched) == length_us(union([wanted]))
+
+
+def test_plan_given_retention_asks_for_nothing_that_it_would_drop() -> None:
+    """What is older than is kept is left out, by timeframe; where nothing is dropped, nothing is."""
+    wanted = dates_between("2020-01-01", "2024-01-01")
+    kept = dates_between("2022-06-01", "2024-01-01")
+    request = asked(wanted=wanted, timeframes=(DAY, HOUR))
+    tasks = plan_tasks(request, [A], {}, EVERYTHING, NOW_US, {DAY: kept.start_us})
+    assert ranges(tasks) == [kept, wanted]

@@ -17,6 +17,7 @@ from marketdata.domain.symbol import Symbol
 from marketdata.domain.time_range import TimeRange, from_unix_us, to_unix_us
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import RequestIdReusedError, RunNotFoundError
+from marketdata.storage.bar_tables import bar_table_label
 from marketdata.storage.ingestion.run_rows import read_runs, read_troubles
 from marketdata.storage.pools import Connection, Pools
 from marketdata.storage.symbol_rows import (
@@ -79,6 +80,13 @@ _IDENTITIES: Final = sql.SQL("""
            ORDER BY holder.valid_to DESC NULLS FIRST LIMIT 1) AS held
       JOIN market_symbol AS identity USING (symbol_id) {validity}
 """).format(columns=SYMBOL_COLUMNS, validity=JOIN_VALIDITY)
+
+
+# By the primary key. What retention has dropped once it does not get back, whatever it keeps now.
+_KEPT_FROM: Final = """
+    SELECT which::text, greatest(clock_timestamp() - keep, dropped_before) FROM bar_storage
+     WHERE keep_confirmed_at IS NOT NULL
+"""
 
 
 class RunStore:
@@ -182,6 +190,14 @@ class RunStore:
         """
         async with self._pools.query() as connection:
             return await read_symbol_by_id(connection, symbol_id)
+
+    async def kept_from(self, timeframes: Sequence[Timeframe]) -> dict[Timeframe, int]:
+        """Tell since when bars are kept, Unix microseconds; where retention is on."""
+        async with self._pools.query() as connection:
+            rows = await (await connection.execute(_KEPT_FROM)).fetchall()
+        from_us = {which: to_unix_us(time) for which, time in rows}
+        labels = {timeframe: bar_table_label(timeframe) for timeframe in timeframes}
+        return {t: from_us[label] for t, label in labels.items() if label in from_us}
 
     async def fetched(
         self, provider: str, symbol_ids: Sequence[int], timeframes: Sequence[Timeframe]
