@@ -16,6 +16,7 @@ from marketdata.errors import (
 from marketdata.storage.ingestion.targets import MOST_TARGETS, TargetStore
 from tests.support.rows import fetch
 from tests.support.storage import Storage
+from tests.support.waiting import until
 
 DAY: Final = Timeframe.DAY_1
 MANY: Final = tuple(f"S{number}" for number in range(5_000))
@@ -115,9 +116,8 @@ async def test_delete_given_target_removes_only_it(storage: Storage) -> None:
     assert await listed(store, 10) == [["a", "b"]]
 
 
-@pytest.mark.modes("plain", "apache", reason="two sessions at once")
-async def test_create_given_one_place_left_fills_it_once(storage: Storage) -> None:
-    """Of those who create at the same time one gets it; a name that is taken is told as such."""
+async def fill_but_one(storage: Storage) -> None:
+    """Leave room for one more target."""
     await fetch(
         storage,
         """
@@ -126,16 +126,42 @@ async def test_create_given_one_place_left_fills_it_once(storage: Storage) -> No
         """,
         [MOST_TARGETS],
     )
+
+
+async def test_create_given_no_room_is_refused_until_one_goes(storage: Storage) -> None:
+    """The last place is taken, and no more; a name that is taken is told as such all the same."""
+    await fill_but_one(storage)
     store = TargetStore(storage.pools)
-    names = [f"new{number}" for number in range(5)]
-    answers = await asyncio.gather(
-        *(store.create(target(name)) for name in names), return_exceptions=True
-    )
-    stored = [answer for answer in answers if isinstance(answer, IngestionTarget)]
-    refused = [answer for answer in answers if isinstance(answer, TooManyTargetsError)]
-    assert (len(stored), len(refused)) == (1, 4)
-    assert len(await store.list_all()) == MOST_TARGETS
-    with pytest.raises(TargetAlreadyExistsError):
-        await store.create(target("n2"))
-    await store.delete("n2")
     await create(store, "last")
+    with pytest.raises(TooManyTargetsError, match="there are 1,000 targets"):
+        await create(store, "more")
+    with pytest.raises(TargetAlreadyExistsError):
+        await create(store, "last")
+    await store.delete("n2")
+    await create(store, "more")
+    assert len(await store.list_all()) == MOST_TARGETS
+
+
+@pytest.mark.modes("plain", "apache", reason="two sessions at once")
+async def test_create_given_another_one_under_way_waits_and_counts_it(storage: Storage) -> None:
+    """Of two for the last place the second one is refused, though it did not see the first begin."""
+    await fill_but_one(storage)
+    store = TargetStore(storage.pools)
+    async with storage.owner.connection() as other, other.transaction():
+        await other.execute(
+            "INSERT INTO ingestion_target (name, symbols, timeframes, provider)"
+            " VALUES ('first', '{}', '{1d}', 'alpaca')"
+        )
+        second = asyncio.create_task(create(store, "second"))
+
+        async def is_waiting() -> bool:
+            waiting = await fetch(
+                storage,
+                "SELECT 1 FROM pg_locks WHERE relation = 'ingestion_target'::regclass AND NOT granted",
+            )
+            return bool(waiting) or second.done()
+
+        await until(is_waiting)
+    with pytest.raises(TooManyTargetsError):
+        await second
+    assert len(await store.list_all()) == MOST_TARGETS
