@@ -298,6 +298,8 @@ class _Frontend:
                 ingestion.executor.wake,
                 stores.quarantine,
                 stores.quarantine_decider,
+                ingestion.targets,
+                ingestion.target_checker,
             ),
             health=self._health.servicer,
         )

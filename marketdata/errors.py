@@ -272,6 +272,18 @@ class RequestIdReusedError(ServiceError):
     reason = "REQUEST_ID_REUSED"
 
 
+class TargetNotFoundError(ServiceError):
+    """There is no target of that name."""
+
+    reason = "TARGET_NOT_FOUND"
+
+
+class TargetAlreadyExistsError(ServiceError):
+    """There is a target of that name."""
+
+    reason = "TARGET_ALREADY_EXISTS"
+
+
 class ProviderNotReadyError(ServiceError):
     """The provider lacks a setting that it cannot work without."""
 
@@ -300,6 +312,12 @@ class SlowConsumerError(ResourceExhaustedError):
     """A reader of the change log fell behind what waits for it; the metadata say where to go on."""
 
     reason = "SLOW_CONSUMER"
+
+
+class TooManyTargetsError(ResourceExhaustedError):
+    """There are as many targets as there can be; one has to go first."""
+
+    reason = "TOO_MANY_TARGETS"
 
 
 class DatabaseUnavailableError(ServiceUnavailableError):

@@ -2,37 +2,23 @@
 
 import asyncio
 from datetime import datetime
-from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from marketdata.cli import ingest_run
+from marketdata.cli.chosen_symbols import (
+    AllSymbols,
+    Provider,
+    SomeSymbols,
+    SymbolFile,
+    Timeframes,
+    chosen_symbols,
+)
 from marketdata.cli.options import DATE_FORMATS, Address, AsCsv, AsJson, refuse_several, utc
 from marketdata.cli.rows import RowForm
 from marketdata.domain.ingestion_run import IngestionMode, RunState
-from marketdata.domain.timeframe import Timeframe
 
-_COMMENT: Final = "#"
-
-Provider = Annotated[
-    str, typer.Option("--provider", "-p", help="Where from; marketdata ingest providers lists them")
-]
-SomeSymbols = Annotated[
-    list[str] | None, typer.Argument(metavar="SYMBOL", help="Tickers, such as AAPL IBM")
-]
-SymbolFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--symbols",
-        metavar="FILE",
-        help="A file of tickers, one a line; # begins a comment; - is stdin",
-    ),
-]
-AllSymbols = Annotated[bool, typer.Option("--all", help="All active symbols that the service knows")]
-Timeframes = Annotated[
-    list[Timeframe], typer.Option("--timeframe", "-t", help="Which bars; can be given more than once")
-]
 Begin = Annotated[
     datetime | None,
     typer.Option(
@@ -93,8 +79,8 @@ def run(
         refetches=False,
         request_id=request_id,
     )
-    chosen = ingest_run.Chosen(tuple(symbol or _read_symbols(symbols)), is_all=all_symbols)
-    _refuse_ambiguous(symbol, symbols, all_symbols=all_symbols)
+    named = chosen_symbols(symbol, symbols, all_symbols=all_symbols)
+    chosen = ingest_run.Chosen(named, is_all=all_symbols)
     asyncio.run(ingest_run.order(address, order, chosen, is_detached=detach))
 
 
@@ -129,8 +115,8 @@ def backfill(
         refetches=refetch,
         request_id=request_id,
     )
-    chosen = ingest_run.Chosen(tuple(symbol or _read_symbols(symbols)), is_all=all_symbols)
-    _refuse_ambiguous(symbol, symbols, all_symbols=all_symbols)
+    named = chosen_symbols(symbol, symbols, all_symbols=all_symbols)
+    chosen = ingest_run.Chosen(named, is_all=all_symbols)
     asyncio.run(ingest_run.order(address, order, chosen, is_detached=detach))
 
 
@@ -175,21 +161,3 @@ def providers(*, address: Address = None) -> None:
     Example: marketdata ingest providers
     """
     asyncio.run(ingest_run.list_providers(address))
-
-
-def _read_symbols(path: Path | None) -> list[str]:
-    if path is None:
-        return []
-    try:
-        text = typer.get_text_stream("stdin").read() if str(path) == "-" else path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"--symbols {path} cannot be read: {error}") from None
-    lines = (line.split(_COMMENT, 1)[0].strip() for line in text.splitlines())
-    return list(dict.fromkeys(line for line in lines if line))
-
-
-def _refuse_ambiguous(symbols: list[str] | None, path: Path | None, *, all_symbols: bool) -> None:
-    given = {"SYMBOL": bool(symbols), "--symbols": path is not None, "--all": all_symbols}
-    refuse_several(given)
-    if not any(given.values()):
-        raise typer.BadParameter("name the symbols, or give --symbols FILE or --all")

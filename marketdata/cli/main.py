@@ -7,7 +7,7 @@ from typing import Final
 import typer
 from rich.markup import escape
 
-from marketdata.cli import change_log, quarantine
+from marketdata.cli import change_log, quarantine, targets
 from marketdata.cli import ingest as ingest_commands
 from marketdata.cli import retention as retention_commands
 from marketdata.cli import storage as storage_commands
@@ -28,6 +28,7 @@ from marketdata.errors import (
     MarketDataError,
     ServiceUnavailableError,
     SymbolNotFoundError,
+    TargetNotFoundError,
 )
 
 # What to do where an error comes from afar, and cannot know the commands of this one.
@@ -39,6 +40,7 @@ _REMEDIES: Final[Mapping[type[MarketDataError], str]] = {
         "The service or its database is too slow, or stands still: marketdata doctor tells which."
     ),
     SymbolNotFoundError: "marketdata symbols lists those that are known.",
+    TargetNotFoundError: "marketdata targets list shows those that there are.",
 }
 
 
@@ -53,6 +55,7 @@ def build() -> typer.Typer:
     for command in (serve, migrate, bars, coverage, revisions, stats, symbols, company, export, doctor):
         commands.command(help=help_of(command))(command)
     commands.add_typer(_ingest(), name="ingest")
+    commands.add_typer(targets.group(), name="targets")
     commands.add_typer(_imports(), name="import")
     commands.add_typer(_storage(), name="storage")
     commands.add_typer(_retention(), name="retention")

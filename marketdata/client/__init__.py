@@ -42,6 +42,7 @@ from marketdata.domain.company import Company, CompanyFacts
 from marketdata.domain.corporate_action import CorporateAction, CorporateActionKind
 from marketdata.domain.coverage import GapReason, SessionCounts
 from marketdata.domain.ingestion_run import IngestionMode, ProviderWait, RunCounts, RunState
+from marketdata.domain.ingestion_target import IngestionTarget, NewIngestionTarget
 from marketdata.domain.provider import ProviderDescription
 from marketdata.domain.quality.rules import QualityRule, Severity
 from marketdata.domain.quarantine import QuarantineFilter, QuarantineState
@@ -84,9 +85,11 @@ __all__ = [
     "CoverageGap",
     "GapReason",
     "IngestionMode",
+    "IngestionTarget",
     "LatestBar",
     "MarketDataClient",
     "MatchKind",
+    "NewIngestionTarget",
     "NewSymbol",
     "ProviderDescription",
     "ProviderWait",

@@ -6,6 +6,7 @@ from typing import Final, Generic, TypeVar
 
 from bifrost.marketdata.v1 import bars_service_pb2 as bars
 from bifrost.marketdata.v1 import ingestion_service_pb2 as ingestion
+from bifrost.marketdata.v1 import ingestion_target_pb2 as targets
 from bifrost.marketdata.v1 import quarantine_pb2 as quarantine
 from bifrost.marketdata.v1 import symbol_service_pb2 as symbols
 from google.protobuf.message import Message
@@ -161,6 +162,20 @@ RELEASE_QUARANTINED_BARS: Final = Method[
 DROP_QUARANTINED_BARS: Final = Method[
     quarantine.DropQuarantinedBarsRequest, quarantine.DropQuarantinedBarsResponse
 ](f"{_INGESTION}DropQuarantinedBars", quarantine.DropQuarantinedBarsResponse.FromString)
+LIST_INGESTION_TARGETS: Final = Method[
+    targets.ListIngestionTargetsRequest, targets.ListIngestionTargetsResponse
+](
+    f"{_INGESTION}ListIngestionTargets",
+    targets.ListIngestionTargetsResponse.FromString,
+    is_repeatable=True,
+)
+# As with symbols, a retry would report a failure of what was done.
+CREATE_INGESTION_TARGET: Final = Method[
+    targets.CreateIngestionTargetRequest, targets.CreateIngestionTargetResponse
+](f"{_INGESTION}CreateIngestionTarget", targets.CreateIngestionTargetResponse.FromString)
+DELETE_INGESTION_TARGET: Final = Method[
+    targets.DeleteIngestionTargetRequest, targets.DeleteIngestionTargetResponse
+](f"{_INGESTION}DeleteIngestionTarget", targets.DeleteIngestionTargetResponse.FromString)
 
 METHODS: Final = (
     GET_SYMBOL,
@@ -193,4 +208,7 @@ METHODS: Final = (
     LIST_QUARANTINED_BARS,
     RELEASE_QUARANTINED_BARS,
     DROP_QUARANTINED_BARS,
+    LIST_INGESTION_TARGETS,
+    CREATE_INGESTION_TARGET,
+    DELETE_INGESTION_TARGET,
 )

@@ -12,6 +12,7 @@ from marketdata.client.bar_writes import BarWrites
 from marketdata.client.channels import DEFAULT_ADDRESS, channel_options
 from marketdata.client.company_calls import CompanyCalls
 from marketdata.client.ingestion_calls import IngestionCalls
+from marketdata.client.ingestion_target_calls import IngestionTargetCalls
 from marketdata.client.quarantine_calls import QuarantineCalls
 from marketdata.client.retry import DEFAULT_RETRIES, RetryPolicy
 from marketdata.client.symbol_calls import SymbolCalls
@@ -30,6 +31,7 @@ class MarketDataClient(
     BarWrites,
     IngestionCalls,
     QuarantineCalls,
+    IngestionTargetCalls,
 ):
     """Calls the service from an event loop; an async context manager that closes its connection.
 
@@ -37,8 +39,9 @@ class MarketDataClient(
     share it. It is safe to make before a fork and not to use across one.
 
     Failures are the classes of `marketdata.errors`, as the service raised them. gRPC itself retries
-    calls that can be repeated (all but creating, changing and deleting symbols and deleting bars) when
-    the service is unavailable for a moment; streams and uploads go on where they were interrupted.
+    calls that can be repeated (all but creating, changing and deleting symbols, deleting bars, deciding
+    of the quarantine, and creating and deleting targets) when the service is unavailable for a moment;
+    streams and uploads go on where they were interrupted.
 
     Parameters
     ----------

@@ -180,6 +180,10 @@ class SyncMarketDataClient:
     release_quarantined_bars = _blocking(MarketDataClient.release_quarantined_bars)
     drop_quarantined_bars = _blocking(MarketDataClient.drop_quarantined_bars)
 
+    list_ingestion_targets = _iterating(MarketDataClient.list_ingestion_targets)
+    create_ingestion_target = _blocking(MarketDataClient.create_ingestion_target)
+    delete_ingestion_target = _blocking(MarketDataClient.delete_ingestion_target)
+
 
 def _make_channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
     if credentials is None:

@@ -14,10 +14,12 @@ from marketdata.ingestion.page_checker import QualityCheckers
 from marketdata.ingestion.pipeline import Pipeline
 from marketdata.ingestion.run_executor import ExecutorTimes, RunExecutor
 from marketdata.ingestion.run_starter import RunStarter
+from marketdata.ingestion.target_checker import TargetChecker
 from marketdata.providers.protocol import Provider
 from marketdata.storage.actions import ActionStore
 from marketdata.storage.ingestion.claims import RunClaims
 from marketdata.storage.ingestion.runs import RunStore
+from marketdata.storage.ingestion.targets import TargetStore
 from marketdata.storage.intake import BarIntake
 from marketdata.storage.pools import Pools
 
@@ -46,6 +48,10 @@ class Providers(Protocol):
         """List all of them, by name."""
         ...
 
+    def find(self, name: str) -> ProviderDescription | None:
+        """Describe one by its name, also one that lacks a setting; None where there is none."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Ingestion:
@@ -61,12 +67,18 @@ class Ingestion:
         Executes them in this process.
     providers : Providers
         Where bars come from.
+    targets : TargetStore
+        Keeps what is to be kept current.
+    target_checker : TargetChecker
+        Checks new targets.
     """
 
     runs: RunStore
     starter: RunStarter
     executor: RunExecutor
     providers: Providers
+    targets: TargetStore
+    target_checker: TargetChecker
 
 
 def build_ingestion(
@@ -97,4 +109,5 @@ def build_ingestion(
         claims, runs, Pipeline(claims, intake, checkers.make), providers.get, waits_of, times
     )
     starter = RunStarter(runs, providers.get, clock, executor.wake)
-    return Ingestion(runs, starter, executor, providers)
+    checker = TargetChecker(runs.identities, providers.find)
+    return Ingestion(runs, starter, executor, providers, TargetStore(pools), checker)

@@ -91,6 +91,17 @@ class ProviderCatalog:
         """List all providers by name, also those that cannot be used."""
         return [_description(self._entries[name]) for name in sorted(self._entries)]
 
+    def find(self, name: str) -> ProviderDescription | None:
+        """Describe a provider by its name, or by ``iex``, also one that cannot be used.
+
+        Returns
+        -------
+        ProviderDescription or None
+            None where there is none of that name.
+        """
+        entry = self._entries.get(self._resolve(name))
+        return None if entry is None else _description(entry)
+
     async def aclose(self) -> None:
         """Close every provider that was made, whatever becomes of the others; none is used after it."""
         async with AsyncExitStack() as stack:

@@ -11,8 +11,11 @@ from bifrost.marketdata.v1.ingestion_service_pb2_grpc import IngestionServiceSer
 from marketdata.domain.ingestion_run import IngestionRun
 from marketdata.domain.provider import ProviderDescription
 from marketdata.ingestion.run_starter import RunStarter
+from marketdata.ingestion.target_checker import TargetChecker
+from marketdata.servicers.ingestion_targets import IngestionTargetCalls
 from marketdata.servicers.quarantine import QuarantineCalls
 from marketdata.storage.ingestion.runs import RunStore
+from marketdata.storage.ingestion.targets import TargetStore
 from marketdata.storage.quarantine import QuarantineReader
 from marketdata.storage.quarantine_decisions import QuarantineDecider
 from marketdata.wire.ingestion_requests import (
@@ -30,8 +33,8 @@ Context = grpc.aio.ServicerContext[Any, Any]
 _WATCH_SECONDS: Final = 0.5
 
 
-class IngestionServicer(QuarantineCalls, IngestionServiceServicer):
-    """Serves providers, runs and the quarantine.
+class IngestionServicer(QuarantineCalls, IngestionTargetCalls, IngestionServiceServicer):
+    """Serves providers, runs, the quarantine and targets.
 
     Parameters
     ----------
@@ -45,6 +48,8 @@ class IngestionServicer(QuarantineCalls, IngestionServiceServicer):
         Told when somebody asked a run to end.
     quarantine, decider : QuarantineReader, QuarantineDecider
         List quarantined bars, and decide of them.
+    targets, target_checker : TargetStore, TargetChecker
+        Keep targets, and check new ones.
     """
 
     def __init__(
@@ -55,8 +60,11 @@ class IngestionServicer(QuarantineCalls, IngestionServiceServicer):
         on_cancelled: Callable[[], None],
         quarantine: QuarantineReader,
         decider: QuarantineDecider,
+        targets: TargetStore,
+        target_checker: TargetChecker,
     ) -> None:
-        super().__init__(quarantine, decider)
+        QuarantineCalls.__init__(self, quarantine, decider)
+        IngestionTargetCalls.__init__(self, targets, target_checker)
         self._runs = runs
         self._starter = starter
         self._describe = describe

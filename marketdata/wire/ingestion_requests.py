@@ -59,9 +59,9 @@ def parse_start_ingestion(request: ingestion_service_pb2.StartIngestionRequest) 
     """
     violations = Violations()
     mode = _parse_mode(request.mode, violations)
-    _check_provider(request.provider, violations)
+    check_provider(request.provider, violations)
     check_symbols(request.symbols, violations)
-    timeframes = _parse_timeframes(request.timeframes, violations)
+    timeframes = parse_timeframes(request.timeframes, violations)
     start_us, end_us = _parse_range(request, mode, violations)
     _check_request_id(request.request_id, violations)
     violations.raise_any()
@@ -107,7 +107,7 @@ def parse_list_runs(request: ingestion_service_pb2.ListIngestionRunsRequest) -> 
     if request.state and request.state not in STATE_FROM_PROTO:
         violations.add("state", "UNKNOWN_STATE", f"{request.state} is no state of a run; leave it out")
     if request.provider:
-        _check_provider(request.provider, violations)
+        check_provider(request.provider, violations)
     violations.raise_any()
     return ListRunsRequest(
         before=int.from_bytes(position, "big") if position else None,
@@ -131,14 +131,16 @@ def _parse_mode(mode: ingestion_pb2.IngestionMode.ValueType, violations: Violati
     return parsed or IngestionMode.BATCH
 
 
-def _check_provider(provider: str, violations: Violations) -> None:
+def check_provider(provider: str, violations: Violations) -> None:
+    """Note what is wrong with the text of a provider's name."""
     if not provider:
         violations.add("provider", "REQUIRED", "is not set; ListProviders lists the names")
     elif len(provider) > MOST_PROVIDER_CHARACTERS or not provider.isprintable():
         violations.add("provider", "MALFORMED", "is not a name; ListProviders lists the names")
 
 
-def _parse_timeframes(timeframes: Sequence[int], violations: Violations) -> tuple[Timeframe, ...]:
+def parse_timeframes(timeframes: Sequence[int], violations: Violations) -> tuple[Timeframe, ...]:
+    """Read a list of stored timeframes; stand-ins where there are violations."""
     if not timeframes:
         problem = "is empty; send one or more of the provider's, as ListProviders has them"
         violations.add("timeframes", "REQUIRED", problem)

@@ -1,5 +1,7 @@
 """Collects everything that is wrong with a request, to report it all at once."""
 
+from collections.abc import Iterable
+
 from marketdata.errors import FieldViolation, InvalidRequestError, NotSupportedError
 
 NOT_SUPPORTED = "NOT_SUPPORTED"
@@ -18,6 +20,14 @@ class Violations:
     def not_supported(self, field: str, description: str) -> None:
         """Note that `field` asks for something that the contract names and nothing serves yet."""
         self.add(field, NOT_SUPPORTED, description)
+
+    def extend(self, found: Iterable[FieldViolation]) -> None:
+        """Note violations that somebody else found, of fields of which nothing is noted yet.
+
+        Whoever looks a field up in the database sees a stand-in where the field itself is malformed.
+        """
+        noted = {violation.field for violation in self._found}
+        self._found += [violation for violation in found if violation.field not in noted]
 
     def raise_any(self) -> None:
         """Raise for what was noted, if anything.

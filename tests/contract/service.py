@@ -45,6 +45,7 @@ _STATE: Final = """
            (SELECT count(*) FROM symbol_validity), (SELECT count(*) FROM bar_latest),
            (SELECT count(*) FROM market_stock),
            (SELECT count(*) FROM ingestion_run), (SELECT count(*) FROM ingestion_task),
+           (SELECT count(*) FROM ingestion_target),
            (SELECT count(*) FROM bar_quarantine WHERE state = 'open'),
            (SELECT count(*) FROM market_stock_hist_bars_min_ts),
            (SELECT count(*) FROM market_stock_hist_bars_hour_ts),

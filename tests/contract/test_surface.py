@@ -63,6 +63,9 @@ RPCS: Final = {
         "ListQuarantinedBars": UNARY,
         "ReleaseQuarantinedBars": UNARY,
         "DropQuarantinedBars": UNARY,
+        "ListIngestionTargets": UNARY,
+        "CreateIngestionTarget": UNARY,
+        "DeleteIngestionTarget": UNARY,
     },
 }
 

@@ -711,6 +711,61 @@ ALTER TABLE public.ingestion_run ALTER COLUMN run_id ADD GENERATED ALWAYS AS IDE
 );
 
 --
+-- Name: ingestion_target; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.ingestion_target (
+    target_id bigint NOT NULL,
+    name text NOT NULL COLLATE pg_catalog."C",
+    symbols text[] NOT NULL,
+    symbol_count integer GENERATED ALWAYS AS (cardinality(symbols)) STORED NOT NULL,
+    timeframes text[] NOT NULL,
+    provider text NOT NULL,
+    history_start date,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT ingestion_target_name_check CHECK ((name ~ '^[a-z0-9_-]{1,50}$'::text)),
+    CONSTRAINT ingestion_target_symbols_check CHECK ((cardinality(symbols) <= 5000)),
+    CONSTRAINT ingestion_target_timeframes_check CHECK (((cardinality(timeframes) > 0) AND (timeframes <@ ARRAY['1m'::text, '1h'::text, '1d'::text])))
+);
+
+--
+-- Name: COLUMN ingestion_target.symbols; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ingestion_target.symbols IS 'Tickers as the operator named them; empty: all active symbols, also those of later.';
+
+--
+-- Name: COLUMN ingestion_target.symbol_count; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ingestion_target.symbol_count IS 'So that a page is measured without reading its symbols.';
+
+--
+-- Name: COLUMN ingestion_target.provider; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ingestion_target.provider IS 'Its name; it need not be ready yet.';
+
+--
+-- Name: COLUMN ingestion_target.history_start; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ingestion_target.history_start IS 'NULL: no history but what a batch fetches.';
+
+--
+-- Name: ingestion_target_target_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.ingestion_target ALTER COLUMN target_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.ingestion_target_target_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+--
 -- Name: ingestion_task; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -1234,6 +1289,20 @@ ALTER TABLE ONLY public.ingestion_run
     ADD CONSTRAINT ingestion_run_request_id_key UNIQUE (request_id);
 
 --
+-- Name: ingestion_target ingestion_target_name_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ingestion_target
+    ADD CONSTRAINT ingestion_target_name_key UNIQUE (name);
+
+--
+-- Name: ingestion_target ingestion_target_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ingestion_target
+    ADD CONSTRAINT ingestion_target_pkey PRIMARY KEY (target_id);
+
+--
 -- Name: ingestion_task ingestion_task_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1624,6 +1693,18 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.ingestion_run TO market_data_s
 --
 
 GRANT USAGE ON SEQUENCE public.ingestion_run_run_id_seq TO market_data_service_user;
+
+--
+-- Name: TABLE ingestion_target; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.ingestion_target TO market_data_service_user;
+
+--
+-- Name: SEQUENCE ingestion_target_target_id_seq; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT USAGE ON SEQUENCE public.ingestion_target_target_id_seq TO market_data_service_user;
 
 --
 -- Name: TABLE ingestion_task; Type: ACL; Schema: public; Owner: -

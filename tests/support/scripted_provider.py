@@ -132,3 +132,7 @@ class OneProvider:
         """Describe it."""
         own = self._provider.capabilities
         return [ProviderDescription(own.name, own.title, feeds=own.feeds, history=own.history)]
+
+    def find(self, name: str) -> ProviderDescription | None:
+        """Describe it where that is its name."""
+        return next((provider for provider in self.describe() if provider.name == name), None)

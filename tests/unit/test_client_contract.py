@@ -54,11 +54,15 @@ CALLS: Final = {
     "ListQuarantinedBars": "list_quarantined_bars",
     "ReleaseQuarantinedBars": "release_quarantined_bars",
     "DropQuarantinedBars": "drop_quarantined_bars",
+    "ListIngestionTargets": "list_ingestion_targets",
+    "CreateIngestionTarget": "create_ingestion_target",
+    "DeleteIngestionTarget": "delete_ingestion_target",
 }
 # Sent twice, they would report a failure of what was done, or hide what the first one did.
 NOT_RETRIED: Final = {
     "CreateSymbol", "UpdateSymbol", "DeleteSymbol", "DeleteBars",
     "ReleaseQuarantinedBars", "DropQuarantinedBars",
+    "CreateIngestionTarget", "DeleteIngestionTarget",
 }  # fmt: skip
 
 
@@ -147,7 +151,8 @@ def test_public_names_given_package_are_these() -> None:
             "Severity",
             "Company", "CompanyFacts", "CompanyField",
             "CorporateAction", "CorporateActionKind", "Coverage", "CoverageGap", "GapReason",
-            "IngestionMode", "LatestBar", "MarketDataClient", "MatchKind", "NewSymbol",
+            "IngestionMode", "IngestionTarget", "LatestBar", "MarketDataClient", "MatchKind",
+            "NewIngestionTarget", "NewSymbol",
             "ProviderDescription", "ProviderWait", "RejectedBars", "RetryPolicy", "RunCounts",
             "RunState", "RunStatus", "RunTrouble",
             "SessionCounts", "SessionHours", "Symbol", "SymbolField", "SymbolMatch", "SymbolOrder",

@@ -26,7 +26,7 @@ async def serve_bars(bars: BarsServicer) -> None:
     services = Services(
         SymbolServicer(unused, unused, unused, unused),
         bars,
-        IngestionServicer(unused, unused, unused, unused, unused, unused),
+        IngestionServicer(*[unused] * 8),
         health.aio.HealthServicer(),
     )
     server = build_server(services, AdmissionInterceptor(AdmissionLimits()), with_reflection=False)

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from bifrost.marketdata.v1 import ingestion_service_pb2 as bifrost_dot_marketdata_dot_v1_dot_ingestion__service__pb2
+from bifrost.marketdata.v1 import ingestion_target_pb2 as bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2
 from bifrost.marketdata.v1 import quarantine_pb2 as bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -81,6 +82,21 @@ class IngestionServiceStub:
                 request_serializer=bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.DropQuarantinedBarsRequest.SerializeToString,
                 response_deserializer=bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.DropQuarantinedBarsResponse.FromString,
                 _registered_method=True)
+        self.ListIngestionTargets = channel.unary_unary(
+                '/bifrost.marketdata.v1.IngestionService/ListIngestionTargets',
+                request_serializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.ListIngestionTargetsRequest.SerializeToString,
+                response_deserializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.ListIngestionTargetsResponse.FromString,
+                _registered_method=True)
+        self.CreateIngestionTarget = channel.unary_unary(
+                '/bifrost.marketdata.v1.IngestionService/CreateIngestionTarget',
+                request_serializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.CreateIngestionTargetRequest.SerializeToString,
+                response_deserializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.CreateIngestionTargetResponse.FromString,
+                _registered_method=True)
+        self.DeleteIngestionTarget = channel.unary_unary(
+                '/bifrost.marketdata.v1.IngestionService/DeleteIngestionTarget',
+                request_serializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.DeleteIngestionTargetRequest.SerializeToString,
+                response_deserializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.DeleteIngestionTargetResponse.FromString,
+                _registered_method=True)
 
 
 class IngestionServiceServicer:
@@ -157,6 +173,29 @@ class IngestionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListIngestionTargets(self, request, context):
+        """Lists targets, by name, a page at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateIngestionTarget(self, request, context):
+        """Stores what is to be kept current. A provider that lacks a setting may be named. ALREADY_EXISTS
+        (TARGET_ALREADY_EXISTS) where there is a target of that name; RESOURCE_EXHAUSTED (TOO_MANY_TARGETS) where
+        there are 1,000.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteIngestionTarget(self, request, context):
+        """Deletes a target; what was fetched for it stays. NOT_FOUND (TARGET_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IngestionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -204,6 +243,21 @@ def add_IngestionServiceServicer_to_server(servicer, server):
                     servicer.DropQuarantinedBars,
                     request_deserializer=bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.DropQuarantinedBarsRequest.FromString,
                     response_serializer=bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.DropQuarantinedBarsResponse.SerializeToString,
+            ),
+            'ListIngestionTargets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListIngestionTargets,
+                    request_deserializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.ListIngestionTargetsRequest.FromString,
+                    response_serializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.ListIngestionTargetsResponse.SerializeToString,
+            ),
+            'CreateIngestionTarget': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateIngestionTarget,
+                    request_deserializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.CreateIngestionTargetRequest.FromString,
+                    response_serializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.CreateIngestionTargetResponse.SerializeToString,
+            ),
+            'DeleteIngestionTarget': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteIngestionTarget,
+                    request_deserializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.DeleteIngestionTargetRequest.FromString,
+                    response_serializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.DeleteIngestionTargetResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -450,6 +504,87 @@ class IngestionService:
             '/bifrost.marketdata.v1.IngestionService/DropQuarantinedBars',
             bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.DropQuarantinedBarsRequest.SerializeToString,
             bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.DropQuarantinedBarsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListIngestionTargets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bifrost.marketdata.v1.IngestionService/ListIngestionTargets',
+            bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.ListIngestionTargetsRequest.SerializeToString,
+            bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.ListIngestionTargetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateIngestionTarget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bifrost.marketdata.v1.IngestionService/CreateIngestionTarget',
+            bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.CreateIngestionTargetRequest.SerializeToString,
+            bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.CreateIngestionTargetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteIngestionTarget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bifrost.marketdata.v1.IngestionService/DeleteIngestionTarget',
+            bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.DeleteIngestionTargetRequest.SerializeToString,
+            bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.DeleteIngestionTargetResponse.FromString,
             options,
             channel_credentials,
             insecure,

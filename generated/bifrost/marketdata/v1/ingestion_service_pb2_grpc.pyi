@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from bifrost.marketdata.v1 import ingestion_service_pb2 as _ingestion_service_pb2
+from bifrost.marketdata.v1 import ingestion_target_pb2 as _ingestion_target_pb2
 from bifrost.marketdata.v1 import quarantine_pb2 as _quarantine_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
@@ -63,6 +64,15 @@ class IngestionServiceStub:
     """Notes of bars that they are to stay out. Sent again it changes nothing. ABORTED (WRITE_CONFLICT) where
     somebody else decided meanwhile; nothing was dropped then.
     """
+    ListIngestionTargets: _grpc.UnaryUnaryMultiCallable[_ingestion_target_pb2.ListIngestionTargetsRequest, _ingestion_target_pb2.ListIngestionTargetsResponse]
+    """Lists targets, by name, a page at a time."""
+    CreateIngestionTarget: _grpc.UnaryUnaryMultiCallable[_ingestion_target_pb2.CreateIngestionTargetRequest, _ingestion_target_pb2.CreateIngestionTargetResponse]
+    """Stores what is to be kept current. A provider that lacks a setting may be named. ALREADY_EXISTS
+    (TARGET_ALREADY_EXISTS) where there is a target of that name; RESOURCE_EXHAUSTED (TOO_MANY_TARGETS) where
+    there are 1,000.
+    """
+    DeleteIngestionTarget: _grpc.UnaryUnaryMultiCallable[_ingestion_target_pb2.DeleteIngestionTargetRequest, _ingestion_target_pb2.DeleteIngestionTargetResponse]
+    """Deletes a target; what was fetched for it stays. NOT_FOUND (TARGET_NOT_FOUND)."""
 
 @_typing.type_check_only
 class IngestionServiceAsyncStub(IngestionServiceStub):
@@ -98,6 +108,15 @@ class IngestionServiceAsyncStub(IngestionServiceStub):
     """Notes of bars that they are to stay out. Sent again it changes nothing. ABORTED (WRITE_CONFLICT) where
     somebody else decided meanwhile; nothing was dropped then.
     """
+    ListIngestionTargets: _aio.UnaryUnaryMultiCallable[_ingestion_target_pb2.ListIngestionTargetsRequest, _ingestion_target_pb2.ListIngestionTargetsResponse]  # type: ignore[assignment]
+    """Lists targets, by name, a page at a time."""
+    CreateIngestionTarget: _aio.UnaryUnaryMultiCallable[_ingestion_target_pb2.CreateIngestionTargetRequest, _ingestion_target_pb2.CreateIngestionTargetResponse]  # type: ignore[assignment]
+    """Stores what is to be kept current. A provider that lacks a setting may be named. ALREADY_EXISTS
+    (TARGET_ALREADY_EXISTS) where there is a target of that name; RESOURCE_EXHAUSTED (TOO_MANY_TARGETS) where
+    there are 1,000.
+    """
+    DeleteIngestionTarget: _aio.UnaryUnaryMultiCallable[_ingestion_target_pb2.DeleteIngestionTargetRequest, _ingestion_target_pb2.DeleteIngestionTargetResponse]  # type: ignore[assignment]
+    """Deletes a target; what was fetched for it stays. NOT_FOUND (TARGET_NOT_FOUND)."""
 
 class IngestionServiceServicer(metaclass=_abc_1.ABCMeta):
     """How bars come in from providers."""
@@ -184,5 +203,32 @@ class IngestionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Notes of bars that they are to stay out. Sent again it changes nothing. ABORTED (WRITE_CONFLICT) where
         somebody else decided meanwhile; nothing was dropped then.
         """
+
+    @_abc_1.abstractmethod
+    def ListIngestionTargets(
+        self,
+        request: _ingestion_target_pb2.ListIngestionTargetsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingestion_target_pb2.ListIngestionTargetsResponse, _abc.Awaitable[_ingestion_target_pb2.ListIngestionTargetsResponse]]:
+        """Lists targets, by name, a page at a time."""
+
+    @_abc_1.abstractmethod
+    def CreateIngestionTarget(
+        self,
+        request: _ingestion_target_pb2.CreateIngestionTargetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingestion_target_pb2.CreateIngestionTargetResponse, _abc.Awaitable[_ingestion_target_pb2.CreateIngestionTargetResponse]]:
+        """Stores what is to be kept current. A provider that lacks a setting may be named. ALREADY_EXISTS
+        (TARGET_ALREADY_EXISTS) where there is a target of that name; RESOURCE_EXHAUSTED (TOO_MANY_TARGETS) where
+        there are 1,000.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteIngestionTarget(
+        self,
+        request: _ingestion_target_pb2.DeleteIngestionTargetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingestion_target_pb2.DeleteIngestionTargetResponse, _abc.Awaitable[_ingestion_target_pb2.DeleteIngestionTargetResponse]]:
+        """Deletes a target; what was fetched for it stays. NOT_FOUND (TARGET_NOT_FOUND)."""
 
 def add_IngestionServiceServicer_to_server(servicer: IngestionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,115 @@
+"""Targets on the wire: requests checked, answers made."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from bifrost.marketdata.v1 import ingestion_target_pb2
+
+from marketdata.domain.ingestion_target import IngestionTarget, NewIngestionTarget
+from marketdata.wire.bars_requests import MOST_SYMBOLS, check_symbols
+from marketdata.wire.enums import TIMEFRAME_TO_PROTO
+from marketdata.wire.ingestion_requests import check_provider, parse_timeframes
+from marketdata.wire.page_token import encode_page_token, parse_page_size, parse_page_token
+from marketdata.wire.session_dates import date_to_text, parse_session_date
+from marketdata.wire.times import to_timestamp
+from marketdata.wire.violations import Violations
+
+_NAME: Final = re.compile("[a-z0-9_-]{1,50}")
+
+
+@dataclass(frozen=True, slots=True)
+class ListTargetsRequest:
+    """ListIngestionTargets: behind which name (None: from the first one), and how many."""
+
+    after: str | None
+    page_size: int
+
+
+def parse_list_targets(
+    request: ingestion_target_pb2.ListIngestionTargetsRequest,
+) -> ListTargetsRequest:
+    """Check a ListIngestionTargetsRequest.
+
+    Raises
+    ------
+    InvalidRequestError
+        With every violation.
+    """
+    violations = Violations()
+    page_size = parse_page_size(request.page_size, violations)
+    position = parse_page_token(request, violations)
+    violations.raise_any()
+    return ListTargetsRequest(position.decode() if position else None, page_size)
+
+
+def parse_create_target(
+    request: ingestion_target_pb2.CreateIngestionTargetRequest, violations: Violations
+) -> NewIngestionTarget:
+    """Read a CreateIngestionTargetRequest; stand-ins where there are violations.
+
+    It does not raise: what the request names has to be looked up before all that is wrong is known.
+    """
+    _check_name(request.name, violations)
+    if request.all_symbols and request.symbols:
+        problem = "is set beside symbols; name the symbols, or take all"
+        violations.add("all_symbols", "AMBIGUOUS", problem)
+    if not request.all_symbols:
+        check_symbols(request.symbols, violations)
+    timeframes = parse_timeframes(request.timeframes, violations)
+    check_provider(request.provider, violations)
+    return NewIngestionTarget(
+        name=request.name,
+        # Refused as a whole where there are more: not worth looking up.
+        symbols=tuple(request.symbols) if len(request.symbols) <= MOST_SYMBOLS else (),
+        timeframes=timeframes,
+        provider=request.provider,
+        history_start=parse_session_date("history_start", request.history_start, violations),
+    )
+
+
+def parse_target_name(request: ingestion_target_pb2.DeleteIngestionTargetRequest) -> str:
+    """Check a request about one target; return its name.
+
+    Raises
+    ------
+    InvalidRequestError
+        It is no name.
+    """
+    violations = Violations()
+    _check_name(request.name, violations)
+    violations.raise_any()
+    return request.name
+
+
+def to_list_targets_response(
+    request: ingestion_target_pb2.ListIngestionTargetsRequest,
+    targets: tuple[IngestionTarget, ...],
+    *,
+    has_more: bool,
+) -> ingestion_target_pb2.ListIngestionTargetsResponse:
+    """Make the answer of a page of targets."""
+    token = encode_page_token(request, targets[-1].name.encode()) if has_more else ""
+    return ingestion_target_pb2.ListIngestionTargetsResponse(
+        targets=map(to_proto_target, targets), next_page_token=token
+    )
+
+
+def to_proto_target(target: IngestionTarget) -> ingestion_target_pb2.IngestionTarget:
+    """Turn a target into its message."""
+    return ingestion_target_pb2.IngestionTarget(
+        target_id=target.target_id,
+        name=target.name,
+        symbols=target.symbols,
+        all_symbols=not target.symbols,
+        timeframes=[TIMEFRAME_TO_PROTO[timeframe] for timeframe in target.timeframes],
+        provider=target.provider,
+        history_start=date_to_text(target.history_start),
+        create_time=to_timestamp(target.created_us),
+    )
+
+
+def _check_name(name: str, violations: Violations) -> None:
+    if _NAME.fullmatch(name) is None:
+        problem = "is not 1 to 50 of a-z, 0-9, - and _; send a name such as us-daily"
+        violations.add("name", "MALFORMED" if name else "REQUIRED", problem)
