@@ -127,6 +127,11 @@ class Settings(BaseSettings):
         validation_alias="MARKETDATA_INGESTION_LEASE_SECONDS",
         description="How long after its last sign of life another process takes over a service's runs",
     )
+    schedule: bool = Field(
+        True,  # noqa: FBT003 -- a default, not an argument
+        validation_alias="MARKETDATA_SCHEDULE",
+        description="Whether to start runs that keep targets current; false: another process does it",
+    )
     files_dir: Path | None = Field(
         None,
         validation_alias="MARKETDATA_FILES_DIR",

@@ -1,0 +1,206 @@
+"""The schedule: when what of a target is fetched, by the calendars of its symbols.
+
+Nothing here remembers anything: which slots lie in a range of time follows from the range, the target
+and the calendars alone. So any process, at any time, finds the same slots under the same names.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+import numpy as np
+
+from marketdata.domain.bars import Int64Array
+from marketdata.domain.calendar import SessionCalendar
+from marketdata.domain.ingestion_target import IngestionTarget
+from marketdata.domain.time_range import TimeRange, from_unix_us
+from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
+
+_MINUTE_US: Final = 60_000_000
+_HOUR_US: Final = 60 * _MINUTE_US
+# Sessions whose label lies this far outside of a range have no slot within: none begins or ends more
+# than two days from its label, and delays are shorter than a day.
+_AROUND_US: Final = 4 * MICROSECONDS_PER_DAY
+
+
+class ScheduledJob(Enum):
+    """What is done in a slot; the value is part of the slot's name."""
+
+    DAILY = "daily"
+    MINUTES = "minutes"
+    REPAIR = "repair"
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleTimes:
+    """When jobs are due.
+
+    Attributes
+    ----------
+    daily_delay_us : int
+        How long after a session's close its days and hours are fetched, less than a day. Providers
+        settle the official close within hours.
+    daily_margin_us : int
+        How long after the end of the session's UTC day at the earliest, less than a day: a daily bar is
+        not taken for final before, and clocks differ.
+    minutes_every_us : int
+        Between two fetches of minutes in a session, less than a day. What a provider does not have yet
+        comes with the next.
+    repair_at_us : int
+        Time of the UTC day when gaps of the history are filled: between the sessions of New York and
+        London, also in winter.
+    """
+
+    daily_delay_us: int = 6 * _HOUR_US
+    daily_margin_us: int = 5 * _MINUTE_US
+    minutes_every_us: int = 5 * _MINUTE_US
+    repair_at_us: int = 5 * _HOUR_US
+
+
+@dataclass(frozen=True, slots=True)
+class SlotSeries:
+    """The slots of one job of a target for one timeframe.
+
+    Attributes
+    ----------
+    target_id : int
+        Of the target.
+    job : ScheduledJob
+        What is done.
+    timeframe : Timeframe
+        Of which bars.
+    """
+
+    target_id: int
+    job: ScheduledJob
+    timeframe: Timeframe
+
+    @property
+    def prefix(self) -> str:
+        """How the names of all its slots begin, and of no other's."""
+        return f"slot/{self.target_id}/{self.job.value}/{self.timeframe.value}/"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A time at which something is to be fetched.
+
+    Attributes
+    ----------
+    series : SlotSeries
+        What is to be fetched.
+    nominal_us : int
+        When it is due, Unix microseconds; whole seconds. It is executed then or later.
+    """
+
+    series: SlotSeries
+    nominal_us: int
+
+    @property
+    def request_id(self) -> str:
+        """Its name, which is also the `request_id` of the run that executes it: one run a slot."""
+        return f"{self.series.prefix}{from_unix_us(self.nominal_us):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def series_of(target: IngestionTarget) -> list[SlotSeries]:
+    """List what is scheduled of a target.
+
+    Minutes have the job MINUTES, hours and days DAILY; all have REPAIR where the target wants history.
+    """
+    found = []
+    for timeframe in dict.fromkeys(target.timeframes):
+        is_minutes = timeframe is Timeframe.MINUTE_1
+        job = ScheduledJob.MINUTES if is_minutes else ScheduledJob.DAILY
+        found.append(SlotSeries(target.target_id, job, timeframe))
+        if target.history_start is not None:
+            found.append(SlotSeries(target.target_id, ScheduledJob.REPAIR, timeframe))
+    return found
+
+
+def due_slots(
+    series: SlotSeries,
+    calendars: Iterable[SessionCalendar],
+    within: TimeRange,
+    times: ScheduleTimes,
+) -> list[Slot]:
+    """List the slots whose nominal time lies in a range.
+
+    Parameters
+    ----------
+    series : SlotSeries
+        Whose slots.
+    calendars : iterable of SessionCalendar
+        Those of the target's symbols. Where sessions of several end together there is one slot.
+    within : TimeRange
+        Unix microseconds, half-open. Ranges that meet have the slots of their union, each once.
+    times : ScheduleTimes
+        When jobs are due.
+
+    Returns
+    -------
+    list of Slot
+        Ascending, none twice. Empty where there is no calendar, or none that reaches so far.
+    """
+    of_calendars = [_nominals(series.job, calendar, within, times) for calendar in calendars]
+    nominal_us: Int64Array = np.unique(np.concatenate([np.empty(0, np.int64), *of_calendars]))
+    chosen = nominal_us[(nominal_us >= within.start_us) & (nominal_us < within.end_us)]
+    return [Slot(series, time_us) for time_us in chosen.tolist()]
+
+
+def missed_slots(due: Sequence[Slot], executed: frozenset[str], since_us: int) -> list[Slot]:
+    """Tell which slots the newest one stands for, since nobody executed them.
+
+    Parameters
+    ----------
+    due : sequence of Slot
+        Of one series, ascending.
+    executed : frozenset of str
+        Names of those that were executed.
+    since_us : int
+        Slots before, Unix microseconds, were nobody's to execute: when the target was created.
+
+    Returns
+    -------
+    list of Slot
+        Those behind the last executed one and before the newest, ascending.
+    """
+    missed: list[Slot] = []
+    for slot in due[:-1]:
+        if slot.request_id in executed:
+            missed.clear()
+        elif slot.nominal_us >= since_us:
+            missed.append(slot)
+    return missed
+
+
+def _nominals(
+    job: ScheduledJob, calendar: SessionCalendar, within: TimeRange, times: ScheduleTimes
+) -> Int64Array:
+    """Give a superset of the nominal times in a range, int64[n] in any order."""
+    if job is ScheduledJob.REPAIR:
+        return _every_day(within, times.repair_at_us)
+    around = TimeRange(within.start_us - _AROUND_US, within.end_us + _AROUND_US)
+    rows = calendar.session_rows_in(around)
+    if job is ScheduledJob.DAILY:
+        after_close_us = calendar.close_us[rows] + times.daily_delay_us
+        after_day_us = calendar.label_us[rows] + MICROSECONDS_PER_DAY + times.daily_margin_us
+        return np.maximum(after_close_us, after_day_us)
+    return _in_sessions(
+        calendar.extended_start_us[rows], calendar.extended_end_us[rows], times.minutes_every_us
+    )
+
+
+def _every_day(within: TimeRange, at_us: int) -> Int64Array:
+    first_us = within.start_us - within.start_us % MICROSECONDS_PER_DAY
+    return np.arange(first_us, within.end_us, MICROSECONDS_PER_DAY, dtype=np.int64) + at_us
+
+
+def _in_sessions(start_us: Int64Array, end_us: Int64Array, every_us: int) -> Int64Array:
+    # Counted from each session's start, not from midnight: then both switches of the clocks and half
+    # days are the calendar's business. The one after the end finds what was late.
+    parts = [
+        np.append(np.arange(start + every_us, end + 1, every_us, dtype=np.int64), end + every_us)
+        for start, end in zip(start_us.tolist(), end_us.tolist(), strict=True)
+    ]
+    return np.concatenate([np.empty(0, np.int64), *parts])
