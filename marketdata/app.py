@@ -25,6 +25,7 @@ from marketdata.database import (
 )
 from marketdata.ingestion.assembly import Ingestion, Providers, build_ingestion
 from marketdata.ingestion.sample_import import SampleImport, SampleImporter
+from marketdata.ingestion.scheduler import Scheduler
 from marketdata.ingestion.waits import ProviderWaits
 from marketdata.providers.registry import QUOTA_ZONES, ProviderCatalog, build_providers
 from marketdata.providers.sample.source import fetch_sample_stocks
@@ -42,6 +43,8 @@ from marketdata.storage.commit import BarWriter
 from marketdata.storage.companies import CompanyStore
 from marketdata.storage.coverage import CoverageReader
 from marketdata.storage.deletion import BarDeleter
+from marketdata.storage.ingestion.slots import SlotReader
+from marketdata.storage.ingestion.targets import TargetStore
 from marketdata.storage.intake import BarIntake
 from marketdata.storage.latest import LatestBarReader
 from marketdata.storage.log_notifier import LogNotifier
@@ -237,7 +240,9 @@ async def serve(
         gc.freeze()
         on_serving(Serving(settings.host, port, facts, not await stores.sample.is_empty()))
         maintenance = maintained(_maintenance(stores.pools, settings), settings.maintenance_seconds)
-        async with maintenance, ingestion.executor.running():
+        # The schedule starts runs, so it ends before who executes them.
+        schedule = _schedule(stores.pools, settings, ingestion)
+        async with maintenance, ingestion.executor.running(), schedule:
             await stop.wait()
         await frontend.drain(settings.drain_seconds)
 
@@ -259,6 +264,17 @@ def _build_ingestion(
         SystemClock(),
         settings.ingestion_lease_seconds,
     )
+
+
+def _schedule(
+    pools: Pools, settings: Settings, ingestion: Ingestion
+) -> contextlib.AbstractAsyncContextManager[None]:
+    if not settings.schedule:
+        return contextlib.nullcontext()
+    targets, slots = TargetStore(pools), SlotReader(pools)
+    return Scheduler(
+        targets.list_all, slots, ingestion.runs, ingestion.starter, SystemClock()
+    ).running()
 
 
 def _maintenance(pools: Pools, settings: Settings) -> Maintenance:
