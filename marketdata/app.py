@@ -44,7 +44,6 @@ from marketdata.storage.companies import CompanyStore
 from marketdata.storage.coverage import CoverageReader
 from marketdata.storage.deletion import BarDeleter
 from marketdata.storage.ingestion.slots import SlotReader
-from marketdata.storage.ingestion.targets import TargetStore
 from marketdata.storage.intake import BarIntake
 from marketdata.storage.latest import LatestBarReader
 from marketdata.storage.log_notifier import LogNotifier
@@ -271,10 +270,8 @@ def _schedule(
 ) -> contextlib.AbstractAsyncContextManager[None]:
     if not settings.schedule:
         return contextlib.nullcontext()
-    targets, slots = TargetStore(pools), SlotReader(pools)
-    return Scheduler(
-        targets.list_all, slots, ingestion.runs, ingestion.starter, SystemClock()
-    ).running()
+    list_targets, slots = ingestion.targets.list_all, SlotReader(pools)
+    return Scheduler(list_targets, slots, ingestion.runs, ingestion.starter, SystemClock()).running()
 
 
 def _maintenance(pools: Pools, settings: Settings) -> Maintenance:

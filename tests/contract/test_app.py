@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,7 +18,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from marketdata import app
 from marketdata.client import MarketDataClient
 from marketdata.config import Settings
+from marketdata.domain.ingestion_target import NewIngestionTarget
 from marketdata.domain.symbol import NewSymbol
+from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import AddressInUseError
 from marketdata.ingestion.sample_import import SampleImport
 from marketdata.storage.embedded import ServerAddress
@@ -172,6 +175,29 @@ async def test_serve_given_entries_that_are_too_old_trims_them(database: ServerA
             return row == (3,)
 
         await until(is_trimmed)
+
+
+@pytest.mark.usefixtures("signals")
+async def test_serve_given_a_target_starts_the_runs_that_are_due(
+    database: ServerAddress, tmp_path: Path
+) -> None:
+    """A service keeps targets current by itself; one that is told not to leaves it to others."""
+    files = {"MARKETDATA_FILES_DIR": tmp_path}
+    wanted = NewIngestionTarget("files", (), (Timeframe.DAY_1,), "files")
+    idle = settings_for(database, MARKETDATA_SCHEDULE=False, **files)
+    async with running(idle) as service, MarketDataClient(service.address) as client:
+        await client.create_symbol(NewSymbol("AAPL"))
+        target = await client.create_ingestion_target(wanted)
+    busy = settings_for(database, **files)
+    async with running(busy) as service, MarketDataClient(service.address) as client:
+
+        async def is_executed() -> bool:
+            return [run.state.is_over async for run in client.list_ingestion_runs()] == [True]
+
+        await until(is_executed)
+        (run,) = [run async for run in client.list_ingestion_runs()]
+    assert run.request_id.startswith(f"slot/{target.target_id}/daily/1d/")
+    assert run.symbol_count == 1
 
 
 @pytest.mark.usefixtures("signals")
