@@ -7,7 +7,7 @@ from typing import Final
 import typer
 from rich.markup import escape
 
-from marketdata.cli import change_log, quarantine, targets
+from marketdata.cli import change_log, quarantine, schedule, targets
 from marketdata.cli import ingest as ingest_commands
 from marketdata.cli import retention as retention_commands
 from marketdata.cli import storage as storage_commands
@@ -56,6 +56,7 @@ def build() -> typer.Typer:
         commands.command(help=help_of(command))(command)
     commands.add_typer(_ingest(), name="ingest")
     commands.add_typer(targets.group(), name="targets")
+    commands.add_typer(schedule.group(), name="schedule")
     commands.add_typer(_imports(), name="import")
     commands.add_typer(_storage(), name="storage")
     commands.add_typer(_retention(), name="retention")
