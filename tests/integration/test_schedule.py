@@ -19,6 +19,7 @@ from marketdata.ingestion.scheduler import Scheduler
 from marketdata.providers.protocol import Provider
 from marketdata.storage.ingestion.slots import SlotReader
 from tests.support.ingesting import executing, holds_the_truth
+from tests.support.rows import fetch
 from tests.support.scheduling import (
     DAY,
     FRIDAY,
@@ -94,6 +95,30 @@ async def test_scheduler_given_another_died_goes_on_with_the_newest_slot(
     again = replica(stocks, targets, "2024-03-08 20:22")
     assert await again.scheduler.look() == []
     assert len(await slots_with_runs(stocks)) == 2
+
+
+async def test_scheduler_given_an_end_in_the_middle_of_a_start_leaves_the_slot_to_others(
+    stocks: Storage,
+) -> None:
+    """Half a start is none: the slot has no run until another process gives it one."""
+    targets = Targets([target("A")])
+    dying, next_one = (replica(stocks, targets, FRIDAY) for _ in range(2))
+    waiting = "SELECT 1 FROM pg_locks WHERE relation = 'ingestion_run'::regclass AND NOT granted"
+
+    async def is_stuck() -> bool:
+        return bool(await fetch(stocks, waiting))
+
+    async with stocks.owner.connection() as blocker, blocker.transaction():
+        # Reads go on, so that it finds the slot due; its INSERT waits.
+        await blocker.execute("LOCK TABLE ingestion_run IN SHARE MODE")
+        look = asyncio.create_task(dying.scheduler.look())
+        await until(is_stuck)
+        look.cancel()
+        await asyncio.gather(look, return_exceptions=True)
+    assert look.cancelled()
+    assert await slots_with_runs(stocks) == []
+    assert len(await next_one.scheduler.look()) == 1
+    assert await slots_with_runs(stocks) == ["slot/1/minutes/1m/2024-03-08T20:00:00Z"]
 
 
 async def test_scheduler_given_first_start_executes_the_newest_slot_only(
