@@ -43,6 +43,7 @@ from marketdata.storage.commit import BarWriter
 from marketdata.storage.companies import CompanyStore
 from marketdata.storage.coverage import CoverageReader
 from marketdata.storage.deletion import BarDeleter
+from marketdata.storage.ingestion.run_trim import RunTrimmer
 from marketdata.storage.ingestion.slots import SlotReader
 from marketdata.storage.intake import BarIntake
 from marketdata.storage.latest import LatestBarReader
@@ -277,7 +278,12 @@ def _schedule(
 def _maintenance(pools: Pools, settings: Settings) -> Maintenance:
     versions = VersionTrimmer(pools, timedelta(days=settings.revisions_keep_days))
     log_entries = LogTrimmer(pools, timedelta(days=settings.log_keep_days))
-    trimmers: dict[str, Trimmer] = {"superseded versions": versions, "change log": log_entries}
+    runs = RunTrimmer(pools, timedelta(days=settings.runs_keep_days))
+    trimmers: dict[str, Trimmer] = {
+        "superseded versions": versions,
+        "change log": log_entries,
+        "ingestion runs": runs,
+    }
     return Maintenance(pools, Upkeep(pools, SystemClock(), trimmers).steps())
 
 

@@ -24,6 +24,9 @@ from marketdata.providers.options import (
 
 DEFAULT_PORT: Final = 8001
 
+# The schedule finds the runs of its slots up to 14 days back (ingestion/scheduler.py).
+_LEAST_RUNS_KEEP_DAYS: Final = 15
+
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
@@ -117,6 +120,11 @@ class Settings(BaseSettings):
         validation_alias="MARKETDATA_REVISIONS_KEEP_DAYS",
         description="How long superseded versions of bars stay, for reads as of then; 0: for ever",
     )
+    runs_keep_days: Annotated[float, Field(ge=0, le=36_500)] = Field(
+        30.0,
+        validation_alias="MARKETDATA_RUNS_KEEP_DAYS",
+        description="How long ingestion runs that are over stay, 15 or more; 0: for ever",
+    )
     log_poll_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
         1.0,
         validation_alias="MARKETDATA_LOG_POLL_SECONDS",
@@ -192,6 +200,15 @@ class Settings(BaseSettings):
         validation_alias="MARKETDATA_TIINGO_URL",
         description="Where it is; https, or http on loopback",
     )
+
+    @field_validator("runs_keep_days")
+    @classmethod
+    def _keep_what_the_schedule_needs(cls, value: float) -> float:
+        if 0 < value < _LEAST_RUNS_KEEP_DAYS:
+            raise ValueError(
+                f"is 0 or {_LEAST_RUNS_KEEP_DAYS} and more: the schedule looks back so far"
+            )
+        return value
 
     @field_validator("db_username")
     @classmethod

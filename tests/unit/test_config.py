@@ -224,6 +224,18 @@ def test_settings_given_several_wrong_values_list_all_without_values(
     assert caught.value.__suppress_context__
 
 
+def test_settings_given_runs_kept_too_short_say_what_needs_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The schedule looks back two weeks; 0 is for ever."""
+    monkeypatch.setenv("MARKETDATA_RUNS_KEEP_DAYS", "14")
+    with pytest.raises(ConfigurationError, match="is 0 or 15 and more: the schedule looks back"):
+        load_settings()
+    for days in (0, 15):
+        monkeypatch.setenv("MARKETDATA_RUNS_KEEP_DAYS", str(days))
+        assert load_settings().runs_keep_days == days
+
+
 def test_settings_given_host_without_role_say_which_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that is given needs somebody to ask as."""
     monkeypatch.setenv("DB_HOST", "db.example")
