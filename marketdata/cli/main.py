@@ -26,8 +26,11 @@ from marketdata.cli.texts import help_of
 from marketdata.errors import (
     DeadlineExceededError,
     MarketDataError,
+    ProviderNotReadyError,
+    RunNotFoundError,
     ServiceUnavailableError,
     SymbolNotFoundError,
+    TargetNotFoundError,
     TargetNotFoundError,
 )
 
@@ -40,6 +43,9 @@ _REMEDIES: Final[Mapping[type[MarketDataError], str]] = {
         "The service or its database is too slow, or stands still: marketdata doctor tells which."
     ),
     SymbolNotFoundError: "marketdata symbols lists those that are known.",
+    RunNotFoundError: "marketdata ingest runs lists them.",
+    TargetNotFoundError: "marketdata targets list lists them.",
+    ProviderNotReadyError: "marketdata ingest providers says what each one needs.",
     TargetNotFoundError: "marketdata targets list shows those that there are.",
 }
 

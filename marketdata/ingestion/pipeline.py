@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 
 # A transaction of so many bars takes some 150 ms, and one savepoint.
 _MOST_BARS_A_COMMIT: Final = 50_000
-# Three pages of the largest size: one is committed, one waits, one is being fetched (100 bytes a bar).
+# Three pages of the largest size, 100 bytes a bar: one is committed, two wait. Each call that is under
+# way holds another page until there is room for it.
 _MOST_BARS_UNDER_WAY: Final = 150_000
 # So many tasks in a row that a provider failed: it is down, and the rest would only wait for it too.
 _MOST_FAILURES_IN_A_ROW: Final = 10

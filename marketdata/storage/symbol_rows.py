@@ -1,6 +1,6 @@
 """Symbols read from their rows, and the identity behind a ticker."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from psycopg import sql
@@ -30,6 +30,13 @@ HOLDER: Final = sql.SQL("""
     (SELECT symbol_id FROM symbol_validity AS holder
       WHERE holder.symbol = %(symbol)s ORDER BY holder.valid_to DESC NULLS FIRST LIMIT 1)
 """)
+# The same of each of many tickers, `asked`.
+JOIN_HELD: Final = sql.SQL("""
+    CROSS JOIN LATERAL (
+        SELECT symbol_id FROM symbol_validity AS holder
+         WHERE holder.symbol = asked.symbol COLLATE "C"
+         ORDER BY holder.valid_to DESC NULLS FIRST LIMIT 1) AS held
+""")
 _READ: Final = sql.SQL("""
     SELECT {columns} FROM market_symbol AS identity {validity} WHERE identity.symbol_id = {symbol_id}
 """)
@@ -37,6 +44,12 @@ _READ_BY_TICKER: Final = _READ.format(columns=SYMBOL_COLUMNS, validity=JOIN_VALI
 _READ_BY_ID: Final = _READ.format(
     columns=SYMBOL_COLUMNS, validity=JOIN_VALIDITY, symbol_id=sql.SQL("%(symbol_id)s")
 )
+# By symbol_validity_symbol, then the primary key of market_symbol.
+_READ_MANY: Final = sql.SQL("""
+    SELECT asked.symbol AS asked, {columns}
+      FROM unnest(%(symbols)s::text[]) AS asked (symbol) {held}
+      JOIN market_symbol AS identity USING (symbol_id) {validity}
+""").format(columns=SYMBOL_COLUMNS, held=JOIN_HELD, validity=JOIN_VALIDITY)
 _LOCK: Final = sql.SQL("""
     SELECT symbol_id FROM market_symbol WHERE symbol_id = {holder} FOR UPDATE
 """).format(holder=HOLDER)
@@ -54,6 +67,12 @@ async def read_symbol(connection: Connection, symbol: str) -> Symbol:
     if not rows:
         raise unknown_symbol(symbol)
     return to_symbol(rows[0])
+
+
+async def read_symbols(connection: Connection, symbols: Sequence[str]) -> dict[str, Symbol]:
+    """Read the identities that tickers name, as `read_symbol`; by ticker, unknown ones are left out."""
+    rows = await fetch_rows(connection, _READ_MANY, {"symbols": list(symbols)})
+    return {row.pop("asked"): to_symbol(row) for row in rows}
 
 
 async def lock_symbol(connection: Connection, symbol: str) -> Symbol:

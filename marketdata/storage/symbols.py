@@ -35,6 +35,7 @@ from marketdata.storage.known_rows import known_rows
 from marketdata.storage.pools import Connection, Pools
 from marketdata.storage.symbol_changes import create_symbol, explain_taken, update_symbol
 from marketdata.storage.symbol_rows import (
+    JOIN_HELD,
     JOIN_VALIDITY,
     SYMBOL_COLUMNS,
     fetch_rows,
@@ -79,15 +80,11 @@ _LIST: Final = sql.SQL("""
 """)
 _ORDER_COLUMNS: Final = {order: sql.Identifier(order.value) for order in SymbolOrder}
 # By symbol_validity_symbol, then the primary key of market_symbol.
-_VALIDATE: Final = """
+_VALIDATE: Final = sql.SQL("""
     SELECT asked.symbol, identity.symbol, identity.status
-      FROM unnest(%(symbols)s::text[]) AS asked (symbol)
-      CROSS JOIN LATERAL (
-          SELECT symbol_id FROM symbol_validity AS holder
-           WHERE holder.symbol = asked.symbol COLLATE "C"
-           ORDER BY holder.valid_to DESC NULLS FIRST LIMIT 1) AS held
+      FROM unnest(%(symbols)s::text[]) AS asked (symbol) {held}
       JOIN market_symbol AS identity USING (symbol_id)
-"""
+""").format(held=JOIN_HELD)
 _KNOWN: Final = {
     SymbolStatus.ACTIVE: SymbolValidity.KNOWN_ACTIVE,
     SymbolStatus.DELISTED: SymbolValidity.KNOWN_DELISTED,

@@ -21,11 +21,8 @@ from marketdata.storage.bar_tables import bar_table_label
 from marketdata.storage.ingestion.run_rows import read_runs, read_troubles
 from marketdata.storage.pools import Connection, Pools
 from marketdata.storage.symbol_rows import (
-    JOIN_VALIDITY,
-    SYMBOL_COLUMNS,
-    fetch_rows,
     read_symbol_by_id,
-    to_symbol,
+    read_symbols,
 )
 
 _INSERT: Final = """
@@ -69,19 +66,6 @@ _FETCHED: Final = """
                AND timeframe = ANY (%(timeframes)s)) AS fetched
      ORDER BY 1, 2, 3
 """
-# A ticker names the identity that holds it now, else the one that held it last. By
-# symbol_validity_symbol, then the primary key of market_symbol.
-_IDENTITIES: Final = sql.SQL("""
-    SELECT asked.symbol AS asked, {columns}
-      FROM unnest(%(symbols)s::text[]) AS asked (symbol)
-      CROSS JOIN LATERAL (
-          SELECT symbol_id FROM symbol_validity AS holder
-           WHERE holder.symbol = asked.symbol COLLATE "C"
-           ORDER BY holder.valid_to DESC NULLS FIRST LIMIT 1) AS held
-      JOIN market_symbol AS identity USING (symbol_id) {validity}
-""").format(columns=SYMBOL_COLUMNS, validity=JOIN_VALIDITY)
-
-
 # By the primary key. What retention has dropped once it does not get back, whatever it keeps now.
 _KEPT_FROM: Final = """
     SELECT which::text, greatest(clock_timestamp() - keep, dropped_before) FROM bar_storage
@@ -177,8 +161,7 @@ class RunStore:
     async def identities(self, symbols: Sequence[str]) -> dict[str, Symbol]:
         """Find the identities that tickers name, by the tickers asked; unknown ones are left out."""
         async with self._pools.query() as connection:
-            rows = await fetch_rows(connection, _IDENTITIES, {"symbols": list(symbols)})
-        return {row.pop("asked"): to_symbol(row) for row in rows}
+            return await read_symbols(connection, symbols)
 
     async def identity(self, symbol_id: int) -> Symbol:
         """Get the symbol of a task as it is now: it may be called otherwise than when it was planned.
