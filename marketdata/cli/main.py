@@ -31,7 +31,6 @@ from marketdata.errors import (
     ServiceUnavailableError,
     SymbolNotFoundError,
     TargetNotFoundError,
-    TargetNotFoundError,
 )
 
 # What to do where an error comes from afar, and cannot know the commands of this one.
