@@ -43,7 +43,6 @@ _REMEDIES: Final[Mapping[type[MarketDataError], str]] = {
     ),
     SymbolNotFoundError: "marketdata symbols lists those that are known.",
     RunNotFoundError: "marketdata ingest runs lists them.",
-    TargetNotFoundError: "marketdata targets list lists them.",
     ProviderNotReadyError: "marketdata ingest providers says what each one needs.",
     TargetNotFoundError: "marketdata targets list shows those that there are.",
 }
