@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,11 @@ _UNPRIVILEGED = "nobody"
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 # The caller's own working folder may be closed to the account.
 _WORKING_FOLDER = "/"
-_MOST_LOOKS = 3
+# Python could change the account itself, but only in a child that it forks: what others do at forks,
+# such as gRPC, then runs beside threads that hold locks, and now and then the child dies of it. So a
+# program of coreutils does it, without a fork of this process; it leaves the root folder as it is.
+_SWITCHING_PROGRAM = "chroot"
+_SWITCHING_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +58,18 @@ class Account:
     ) -> subprocess.CompletedProcess[str]:
         """Run a program as the account until it ends, with its output captured.
 
+        One that the account cannot execute answers 126 or 127, or raises OSError where nothing is
+        switched.
+
         Raises
         ------
         OSError
-            When it cannot be executed by the account.
+            When it cannot be executed.
         subprocess.TimeoutExpired
             When it was killed after `timeout_seconds`.
         """
         return subprocess.run(  # noqa: S603 - the callers pass own, absolute programs
-            arguments,
+            self._switching(arguments),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -70,9 +78,6 @@ class Account:
             timeout=timeout_seconds,
             cwd=_WORKING_FOLDER,
             env=_ENVIRONMENT,
-            user=self.uid if self.is_switched else None,
-            group=self.gid if self.is_switched else None,
-            extra_groups=[] if self.is_switched else None,
         )
 
     def spawn(
@@ -84,7 +89,7 @@ class Account:
         no file descriptor but `output`: an inherited lock would outlive its owner.
         """
         return subprocess.Popen(  # noqa: S603 - the callers pass own, absolute programs
-            arguments,
+            self._switching(arguments),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -93,9 +98,6 @@ class Account:
             cwd=_WORKING_FOLDER,
             env=_ENVIRONMENT | variables,
             umask=0o077,
-            user=self.uid if self.is_switched else None,
-            group=self.gid if self.is_switched else None,
-            extra_groups=[] if self.is_switched else None,
         )
 
     def can_enter(self, path: Path) -> bool:
@@ -105,12 +107,7 @@ class Account:
         """
         if not self.is_switched:
             return os.access(path, os.X_OK)
-        for _ in range(_MOST_LOOKS):
-            code = self.run(["test", "-x", path], timeout_seconds=10).returncode
-            # A child that is forked beside the threads of others can die before it has looked.
-            if code >= 0:
-                break
-        return code == 0
+        return self.run(["test", "-x", path], timeout_seconds=10).returncode == 0
 
     def closed_part(self, path: Path) -> Path:
         """Return the outermost part of `path` that the account cannot enter."""
@@ -119,6 +116,13 @@ class Account:
                 return part
         return path
 
+    def _switching(self, arguments: Sequence[str | Path]) -> list[str | Path]:
+        """Put before a program's arguments what makes it run as the account."""
+        if not self.is_switched:
+            return list(arguments)
+        program = shutil.which(_SWITCHING_PROGRAM, path=_SWITCHING_PATH) or _SWITCHING_PROGRAM
+        return [program, f"--userspec=+{self.uid}:+{self.gid}", "--groups=", "/", *arguments]
+
 
 def current_account() -> Account:
     """Return the account for PostgreSQL: the caller's own, or `nobody` for root.
@@ -126,7 +130,7 @@ def current_account() -> Account:
     Raises
     ------
     DatabaseSetupError
-        When the caller is root and the machine has no `nobody`.
+        When the caller is root and the machine has no `nobody`, or nothing to change to it with.
     """
     uid = os.geteuid()
     if uid != 0:
@@ -139,4 +143,10 @@ def current_account() -> Account:
             f"'{_UNPRIVILEGED}' to run it as. Start the service as a normal user."
         )
         raise DatabaseSetupError(message) from error
+    if shutil.which(_SWITCHING_PROGRAM, path=_SWITCHING_PATH) is None:
+        message = (
+            f"PostgreSQL refuses to run as root, and this machine has no '{_SWITCHING_PROGRAM}' to run "
+            f"it as '{_UNPRIVILEGED}'. Install coreutils, or start the service as a normal user."
+        )
+        raise DatabaseSetupError(message)
     return Account(name=_UNPRIVILEGED, uid=entry.pw_uid, gid=entry.pw_gid, is_switched=True)
