@@ -2,6 +2,6 @@
 
 import os
 
-# gRPC prepares for forks that go on running Python. This process has none, and a program that is started
-# while others call gRPC would print a warning. It must be set before grpc is imported.
+# gRPC prepares for forks that go on running Python. This process has none, and a program that it starts
+# beside calls would print a warning. It must be set before grpc is imported.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
