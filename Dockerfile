@@ -3,6 +3,7 @@
 #   docker build -t bifrost-marketdata .
 #   docker run -p 8001:8001 -e DB_HOST=... -e DB_USERNAME=... -e DB_PASSWORD=... bifrost-marketdata
 #   docker run -p 8001:8001 bifrost-marketdata serve --with-sample     a database of its own
+#   docker run -e DB_HOST=... -e DB_USERNAME=... -e DB_PASSWORD=... bifrost-marketdata worker     ingests, serves nothing
 #
 # compose.yaml runs it with a database. An orchestrator asks grpc.health.v1 itself, so there is no HEALTHCHECK.
 

@@ -23,11 +23,9 @@ from marketdata.database import (
     settle_schema,
     wanted_mode,
 )
-from marketdata.ingestion.assembly import Ingestion, Providers, build_ingestion
+from marketdata.ingesting import Ingesting
+from marketdata.ingestion.assembly import Ingestion
 from marketdata.ingestion.sample_import import SampleImport, SampleImporter
-from marketdata.ingestion.scheduler import Scheduler
-from marketdata.ingestion.waits import ProviderWaits
-from marketdata.providers.registry import QUOTA_ZONES, ProviderCatalog, build_providers
 from marketdata.providers.sample.source import fetch_sample_stocks
 from marketdata.rpc.admission import AdmissionInterceptor, AdmissionLimits
 from marketdata.rpc.health import HealthMonitor
@@ -44,7 +42,6 @@ from marketdata.storage.companies import CompanyStore
 from marketdata.storage.coverage import CoverageReader
 from marketdata.storage.deletion import BarDeleter
 from marketdata.storage.ingestion.run_trim import RunTrimmer
-from marketdata.storage.ingestion.slots import SlotReader
 from marketdata.storage.intake import BarIntake
 from marketdata.storage.latest import LatestBarReader
 from marketdata.storage.log_notifier import LogNotifier
@@ -55,7 +52,6 @@ from marketdata.storage.maintenance import Maintenance, Trimmer, Upkeep, maintai
 from marketdata.storage.modes import DatabaseFacts, probe
 from marketdata.storage.partitions import Partitions
 from marketdata.storage.pools import PoolLimits, Pools
-from marketdata.storage.provider_quota import ProviderQuotas
 from marketdata.storage.quarantine import QuarantineReader
 from marketdata.storage.quarantine_decisions import QuarantineDecider
 from marketdata.storage.revisions import RevisionReader
@@ -209,23 +205,19 @@ async def serve(
         The service cannot start.
     """
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_on_signals()
     async with contextlib.AsyncExitStack() as stack:
         current: list[AddressOf] = []
         stores = build_stores(lambda: current[0](), settings)  # noqa: PLW0108 -- it is filled below
-        waits = ProviderWaits()
-        providers = _build_providers(stores, settings, waits)
-        ingestion = _build_ingestion(stores, settings, providers, waits)
-        frontend = _Frontend(stores, settings, ingestion)
+        ingesting = Ingesting(stores.pools, stores.intake, stores.actions, settings)
+        frontend = _Frontend(stores, settings, ingesting.ingestion)
         # The port first: what is taken should be said before a database is started for nothing.
         port = bind(frontend.server, settings.host, settings.port)
         roles = await stack.enter_async_context(open_service_database(settings))
         current.append(roles.service)
         await settle_schema(roles, settings)
         await stack.enter_async_context(stores.pools)
-        stack.push_async_callback(providers.aclose)
+        stack.push_async_callback(ingesting.aclose)
         await stack.enter_async_context(stores.notifier.running())
         await stack.enter_async_context(stores.tailer.running())
         async with stores.pools.query() as connection:
@@ -240,39 +232,26 @@ async def serve(
         gc.freeze()
         on_serving(Serving(settings.host, port, facts, not await stores.sample.is_empty()))
         maintenance = maintained(_maintenance(stores.pools, settings), settings.maintenance_seconds)
-        # The schedule starts runs, so it ends before who executes them.
-        schedule = _schedule(stores.pools, settings, ingestion)
-        async with maintenance, ingestion.executor.running(), schedule:
+        async with maintenance, _ingestion(ingesting, settings):
             await stop.wait()
         await frontend.drain(settings.drain_seconds)
 
 
-def _build_providers(stores: Stores, settings: Settings, waits: ProviderWaits) -> ProviderCatalog:
-    quotas = ProviderQuotas(stores.pools, QUOTA_ZONES)
-    return build_providers(settings.provider_options, quotas, waits, SystemClock())
+def stop_on_signals() -> asyncio.Event:
+    """Give what is set by SIGTERM or SIGINT, from now on."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
 
 
-def _build_ingestion(
-    stores: Stores, settings: Settings, providers: Providers, waits: ProviderWaits
-) -> Ingestion:
-    return build_ingestion(
-        stores.pools,
-        stores.intake,
-        stores.actions,
-        providers,
-        waits.of,
-        SystemClock(),
-        settings.ingestion_lease_seconds,
-    )
-
-
-def _schedule(
-    pools: Pools, settings: Settings, ingestion: Ingestion
+def _ingestion(
+    ingesting: Ingesting, settings: Settings
 ) -> contextlib.AbstractAsyncContextManager[None]:
-    if not settings.schedule:
-        return contextlib.nullcontext()
-    list_targets, slots = ingestion.targets.list_all, SlotReader(pools)
-    return Scheduler(list_targets, slots, ingestion.runs, ingestion.starter, SystemClock()).running()
+    if settings.ingestion:
+        return ingesting.running()
+    log.info("ingestion_left_to_workers")
+    return contextlib.nullcontext()
 
 
 def _maintenance(pools: Pools, settings: Settings) -> Maintenance:

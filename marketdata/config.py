@@ -1,5 +1,6 @@
 """Settings: from the environment, typed, all problems at once."""
 
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -13,6 +14,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from marketdata.domain.schedule import ScheduleTimes
 from marketdata.errors import ConfigurationError
 from marketdata.providers.http.address import address_problem
 from marketdata.providers.options import (
@@ -26,6 +28,8 @@ DEFAULT_PORT: Final = 8001
 
 # The schedule finds the runs of its slots up to 14 days back (ingestion/scheduler.py).
 _LEAST_RUNS_KEEP_DAYS: Final = 15
+
+_MICROSECONDS_PER_SECOND: Final = 1_000_000
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
@@ -135,10 +139,40 @@ class Settings(BaseSettings):
         validation_alias="MARKETDATA_INGESTION_LEASE_SECONDS",
         description="How long after its last sign of life another process takes over a service's runs",
     )
+    ingestion: bool = Field(
+        True,  # noqa: FBT003 -- a default, not an argument
+        validation_alias="MARKETDATA_INGESTION",
+        description="Whether serve executes runs and keeps targets current; false: workers do it",
+    )
+    worker_port: Port | None = Field(
+        None,
+        validation_alias="MARKETDATA_WORKER_PORT",
+        description="Where a worker answers for its health; 0: any free port; empty: nowhere",
+    )
     schedule: bool = Field(
         True,  # noqa: FBT003 -- a default, not an argument
         validation_alias="MARKETDATA_SCHEDULE",
         description="Whether to start runs that keep targets current; false: another process does it",
+    )
+    schedule_daily_delay_seconds: Annotated[int, Field(ge=0, le=86_399)] = Field(
+        21_600,
+        validation_alias="MARKETDATA_SCHEDULE_DAILY_DELAY_SECONDS",
+        description="How long after a session's close its days and hours are fetched",
+    )
+    schedule_minutes_every_seconds: Annotated[int, Field(ge=60, le=43_200)] = Field(
+        300,
+        validation_alias="MARKETDATA_SCHEDULE_MINUTES_EVERY_SECONDS",
+        description="Between two fetches of minutes in a session",
+    )
+    schedule_repair_at: time = Field(
+        time(5),
+        validation_alias="MARKETDATA_SCHEDULE_REPAIR_AT",
+        description="Time of the UTC day when gaps of the history are filled",
+    )
+    schedule_wake_seconds: Annotated[float, Field(ge=0.1, le=300)] = Field(
+        15.0,
+        validation_alias="MARKETDATA_SCHEDULE_WAKE_SECONDS",
+        description="How late what is due begins at most; may differ from process to process",
     )
     files_dir: Path | None = Field(
         None,
@@ -210,6 +244,20 @@ class Settings(BaseSettings):
             )
         return value
 
+    @field_validator("ingestion")
+    @classmethod
+    def _know_who_ingests(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 -- pydantic calls it
+        if not value and not info.data.get("db_host"):
+            raise ValueError("is true without DB_HOST: no worker shares an embedded database")
+        return value
+
+    @field_validator("schedule_repair_at")
+    @classmethod
+    def _name_slots_the_same(cls, value: time) -> time:
+        if value.tzinfo is not None or value.second or value.microsecond:
+            raise ValueError("is hours and minutes of the UTC day, as 05:00")
+        return value
+
     @field_validator("db_username")
     @classmethod
     def _know_who_asks(cls, value: str | None, info: ValidationInfo) -> str | None:
@@ -240,6 +288,16 @@ class Settings(BaseSettings):
             tiingo_token=self.tiingo_token.get_secret_value(),
             tiingo_url=self.tiingo_url,
             files_dir=str(self.files_dir or ""),
+        )
+
+    @property
+    def schedule_times(self) -> ScheduleTimes:
+        """When jobs of the schedule are due."""
+        at = self.schedule_repair_at
+        return ScheduleTimes(
+            daily_delay_us=self.schedule_daily_delay_seconds * _MICROSECONDS_PER_SECOND,
+            minutes_every_us=self.schedule_minutes_every_seconds * _MICROSECONDS_PER_SECOND,
+            repair_at_us=(at.hour * 60 + at.minute) * 60 * _MICROSECONDS_PER_SECOND,
         )
 
     @property

@@ -23,6 +23,7 @@ from marketdata.cli.serve import serve
 from marketdata.cli.stats import stats
 from marketdata.cli.symbols import symbols
 from marketdata.cli.texts import help_of
+from marketdata.cli.worker import worker
 from marketdata.errors import (
     DeadlineExceededError,
     MarketDataError,
@@ -56,7 +57,9 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for command in (serve, migrate, bars, coverage, revisions, stats, symbols, company, export, doctor):
+    processes = (serve, worker, migrate)
+    asked = (bars, coverage, revisions, stats, symbols, company, export, doctor)
+    for command in processes + asked:
         commands.command(help=help_of(command))(command)
     commands.add_typer(_ingest(), name="ingest")
     commands.add_typer(targets.group(), name="targets")

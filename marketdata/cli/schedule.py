@@ -28,7 +28,7 @@ def show(*, as_json: AsJson = False, as_csv: AsCsv = False, address: Address = N
     """Show of each target the last run of each job and timeframe, and when the next is due.
 
     The last runs are looked for among the newest thousands; next times are those of this release's
-    calendars and of the machine's clock.
+    calendars, of the machine's clock, and of the MARKETDATA_SCHEDULE_ settings that this command finds.
 
     Example: marketdata schedule show
 

@@ -10,6 +10,7 @@ from marketdata.cli.output import ERR, print_table
 from marketdata.cli.rows import RowForm, RowWriter, piped
 from marketdata.client import IngestionTarget, MarketDataClient, RunStatus
 from marketdata.clock import SystemClock
+from marketdata.config import load_settings
 from marketdata.domain.exchange_hours import UnknownCalendarError, get_calendar
 from marketdata.domain.schedule import ScheduleTimes, SlotSeries, due_slots, series_of
 from marketdata.domain.symbol import SymbolStatus
@@ -54,11 +55,11 @@ async def _lines(client: MarketDataClient, targets: Sequence[IngestionTarget]) -
     symbols = [symbol async for symbol in client.list_symbols()] if targets else []
     calendar_of = {symbol.symbol: symbol.calendar for symbol in symbols}
     active = {symbol.calendar for symbol in symbols if symbol.status is SymbolStatus.ACTIVE}
-    lines = []
+    lines, times = [], load_settings().schedule_times
     for target, series in of_target:
         named = {calendar_of[symbol] for symbol in target.symbols if symbol in calendar_of}
         names = named if target.symbols else active
-        next_us = await asyncio.to_thread(_next_us, series, sorted(names))
+        next_us = await asyncio.to_thread(_next_us, series, sorted(names), times)
         lines.append(_Line(target, series, last.get(series), next_us))
     return lines
 
@@ -80,7 +81,7 @@ async def _last_runs(
     return found
 
 
-def _next_us(series: SlotSeries, names: Iterable[str]) -> int | None:
+def _next_us(series: SlotSeries, names: Iterable[str], times: ScheduleTimes) -> int | None:
     calendars = []
     for name in names:
         try:
@@ -89,7 +90,7 @@ def _next_us(series: SlotSeries, names: Iterable[str]) -> int | None:
             ERR.print(str(error), markup=False)
     now_us = SystemClock().now_us()
     within = TimeRange(now_us + 1, now_us + _AHEAD_US)
-    slots = due_slots(series, calendars, within, ScheduleTimes())
+    slots = due_slots(series, calendars, within, times)
     return slots[0].nominal_us if slots else None
 
 

@@ -90,6 +90,19 @@ def build_server(
     return server
 
 
+def build_health_server(health: Any) -> grpc.aio.Server:
+    """Assemble a server that tells its health and nothing else, for a process without other calls.
+
+    Parameters
+    ----------
+    health : HealthServicer
+        The servicer.
+    """
+    server = grpc.aio.server(options=_OPTIONS)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    return server
+
+
 def bind(server: grpc.aio.Server, host: str, port: int) -> int:
     """Bind the server; return its port, which the kernel chose where `port` is 0.
 

@@ -1,6 +1,9 @@
 """Fixtures of the contract tests: a service of the test's own, and one that a module shares."""
 
+import asyncio
 import os
+import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -55,3 +58,15 @@ async def quarantining(service: Service) -> Service:
         judged(bar(day=3, close=NAN), rules=NOT_FINITE),
     )
     return service
+
+
+@pytest.fixture
+async def signals() -> AsyncIterator[None]:
+    """Give the process back what a service takes of it: its signals, and how its threads take turns."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    interval = sys.getswitchinterval()
+    yield
+    sys.setswitchinterval(interval)
+    for number, handler in before.items():
+        asyncio.get_running_loop().remove_signal_handler(number)
+        signal.signal(number, handler)

@@ -17,6 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from marketdata import app
 from marketdata.config import Settings
+from marketdata.ingesting import Ingesting
 from marketdata.ingestion.assembly import Providers
 from marketdata.ingestion.waits import ProviderWaits
 from marketdata.rpc.admission import AdmissionInterceptor
@@ -131,9 +132,8 @@ async def serving(
     """
     chosen = test_settings(**settings)
     stores = app.build_stores(lambda: address().for_service(), chosen)
-    waits = ProviderWaits()
-    catalog = providers or app._build_providers(stores, chosen, waits)
-    ingestion = app._build_ingestion(stores, chosen, catalog, waits)
+    ingesting = Ingesting(stores.pools, stores.intake, stores.actions, chosen, providers)
+    ingestion = ingesting.ingestion
     frontend = app._Frontend(stores, chosen, ingestion)
     port = bind(frontend.server, "127.0.0.1", 0)
     target = f"127.0.0.1:{port}"
@@ -147,7 +147,7 @@ async def serving(
                     stores=stores,
                     admission=frontend._admission,
                     monitor=frontend._health,
-                    waits=waits,
+                    waits=ingesting.waits,
                     bars=BarsServiceStub(channel),
                     symbols=SymbolServiceStub(channel),
                     ingestion=IngestionServiceStub(channel),

@@ -1,13 +1,8 @@
 """The service as its composition root runs it: started, sampled, signalled, drained."""
 
 import asyncio
-import os
-import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,62 +10,16 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from marketdata import app
 from marketdata.client import MarketDataClient
-from marketdata.config import Settings
 from marketdata.domain.ingestion_target import NewIngestionTarget
 from marketdata.domain.symbol import NewSymbol
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import AddressInUseError
-from marketdata.ingestion.sample_import import SampleImport
 from marketdata.storage.embedded import ServerAddress
-from tests.contract.service import CALL_SECONDS, test_settings
+from tests.contract.own_process import running, settings_for
+from tests.contract.service import CALL_SECONDS
 from tests.support.databases import Databases, connected
 from tests.support.waiting import until
-
-
-@dataclass
-class Running:
-    """A service that runs as a task of this process."""
-
-    task: "asyncio.Task[None]"
-    serving: app.Serving
-    imported: list[SampleImport] = field(default_factory=list)
-
-    @property
-    def address(self) -> str:
-        """Where it serves."""
-        return f"{self.serving.host}:{self.serving.port}"
-
-    async def stop(self) -> None:
-        """Send it what an operator sends, and wait until it has ended."""
-        os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.wait_for(self.task, CALL_SECONDS)
-
-
-def settings_for(database: ServerAddress, **settings: Any) -> Settings:
-    """Make settings of a database that is given."""
-    return test_settings(
-        DB_HOST=database.host,
-        DB_PORT=database.port,
-        DB_NAME=database.database,
-        DB_USERNAME=database.user,
-        DB_PASSWORD=database.password,
-        MARKETDATA_PORT=0,
-        **settings,
-    )
-
-
-@pytest.fixture
-async def signals() -> AsyncIterator[None]:
-    """Give the process back what a service takes of it: its signals, and how its threads take turns."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    interval = sys.getswitchinterval()
-    yield
-    sys.setswitchinterval(interval)
-    for number, handler in before.items():
-        asyncio.get_running_loop().remove_signal_handler(number)
-        signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -96,31 +45,6 @@ async def idle_watch() -> AsyncIterator[Callable[[str], Any]]:
     yield watch
     for channel in channels:
         await channel.close()
-
-
-@asynccontextmanager
-async def running(settings: Settings, *, with_sample: bool = False) -> AsyncIterator[Running]:
-    """Run the service until it is stopped, at the latest with the context."""
-    imported: list[SampleImport] = []
-    started: asyncio.Future[app.Serving] = asyncio.get_running_loop().create_future()
-    task = asyncio.create_task(
-        app.serve(
-            settings,
-            with_sample=with_sample,
-            on_sample=imported.append,
-            on_serving=started.set_result,
-        )
-    )
-    both: list[asyncio.Future[Any]] = [task, started]
-    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-    if task.done():
-        task.result()
-    service = Running(task, started.result(), imported)
-    try:
-        yield service
-    finally:
-        if not task.done():
-            await service.stop()
 
 
 @pytest.mark.usefixtures("signals")

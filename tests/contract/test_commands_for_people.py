@@ -16,8 +16,8 @@ from tests.support.bars import days
 from tests.support.databases import Databases, connected
 
 COMMANDS = (
-    ["serve"], ["migrate"], ["bars"], ["coverage"], ["symbols"], ["company"], ["export"], ["doctor"],
-    ["import"], ["import", "sample"], ["import", "csv"], ["import", "parquet"], ["log"],
+    ["serve"], ["worker"], ["migrate"], ["bars"], ["coverage"], ["symbols"], ["company"], ["export"],
+    ["doctor"], ["import"], ["import", "sample"], ["import", "csv"], ["import", "parquet"], ["log"],
     ["log", "show"], ["log", "tail"], ["log", "new-generation"],
 )  # fmt: skip
 ASKING = (["bars"], ["coverage"], ["symbols"], ["company"], ["export"])

@@ -58,5 +58,8 @@ async def test_show_given_targets_says_what_ran_and_what_comes_next(
     now = f"{from_unix_us(SystemClock().now_us()):%Y-%m-%dT%H:%M:%SZ}"
     assert daily["next_slot"] > now[:-1]
     assert repair["next_slot"].endswith("T05:00:00Z")
+    commands.use(MARKETDATA_SCHEDULE_REPAIR_AT="06:30")
+    *_, repair = map(json.loads, (await commands.run("schedule", "show", "--json")).out.splitlines())
+    assert repair["next_slot"].endswith("T06:30:00Z")
     table = (await commands.run("schedule", "show")).table()
     assert table[0][:6] == ["tech", "daily", "1d", "2024-03-12", "02:00", str(run.run_id)]

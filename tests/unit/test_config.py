@@ -1,6 +1,7 @@
 """Settings: typed, from the environment, wrong ones told all at once, secrets never."""
 
 import os
+from datetime import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from marketdata.config import Settings, load_settings, variable_names
+from marketdata.domain.schedule import ScheduleTimes
 from marketdata.errors import ConfigurationError
 from marketdata.providers.options import ProviderOptions
 
@@ -32,6 +34,8 @@ def as_text(default: Any) -> str:
         return default.get_secret_value()
     if isinstance(default, bool):
         return str(default).lower()
+    if isinstance(default, time):
+        return f"{default:%H:%M}"
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 
@@ -114,6 +118,11 @@ def test_variable_names_given_settings_are_unique_and_prefixed() -> None:
         ("MARKETDATA_ALPACA_CALLS_A_MINUTE", "1000", "alpaca_calls_a_minute", 1_000),
         ("MARKETDATA_ALPACA_URL", "http://127.0.0.1:81", "alpaca_url", "http://127.0.0.1:81"),
         ("MARKETDATA_LOG_LEVEL", "DEBUG", "log_level", "DEBUG"),
+        ("MARKETDATA_WORKER_PORT", "0", "worker_port", 0),
+        ("MARKETDATA_SCHEDULE_DAILY_DELAY_SECONDS", "0", "schedule_daily_delay_seconds", 0),
+        ("MARKETDATA_SCHEDULE_MINUTES_EVERY_SECONDS", "60", "schedule_minutes_every_seconds", 60),
+        ("MARKETDATA_SCHEDULE_REPAIR_AT", "23:59", "schedule_repair_at", time(23, 59)),
+        ("MARKETDATA_SCHEDULE_WAKE_SECONDS", "0.5", "schedule_wake_seconds", 0.5),
     ],
 )
 def test_settings_given_variable_take_it(
@@ -184,6 +193,17 @@ def test_settings_given_env_file_take_it_below_the_environment(
         ("MARKETDATA_ALPHA_VANTAGE_CALLS_A_DAY", "-1"),
         ("MARKETDATA_ALPHA_VANTAGE_CALLS_A_MINUTE", "0"),
         ("MARKETDATA_LOG_LEVEL", "info"),
+        ("MARKETDATA_INGESTION", "false"),  # nobody else could, without DB_HOST
+        ("MARKETDATA_WORKER_PORT", "-1"),
+        ("MARKETDATA_SCHEDULE_DAILY_DELAY_SECONDS", "86400"),
+        ("MARKETDATA_SCHEDULE_DAILY_DELAY_SECONDS", "0.5"),
+        ("MARKETDATA_SCHEDULE_MINUTES_EVERY_SECONDS", "59"),
+        ("MARKETDATA_SCHEDULE_MINUTES_EVERY_SECONDS", "43201"),
+        ("MARKETDATA_SCHEDULE_REPAIR_AT", "24:00"),
+        ("MARKETDATA_SCHEDULE_REPAIR_AT", "05:00:01"),
+        ("MARKETDATA_SCHEDULE_REPAIR_AT", "05:00+01:00"),
+        ("MARKETDATA_SCHEDULE_WAKE_SECONDS", "0"),
+        ("MARKETDATA_SCHEDULE_WAKE_SECONDS", "301"),
     ],
 )
 def test_settings_given_wrong_value_name_the_variable(
@@ -234,6 +254,31 @@ def test_settings_given_runs_kept_too_short_say_what_needs_them(
     for days in (0, 15):
         monkeypatch.setenv("MARKETDATA_RUNS_KEEP_DAYS", str(days))
         assert load_settings().runs_keep_days == days
+
+
+def test_schedule_times_given_defaults_are_those_of_the_schedule(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody sets anything, and slots are named as everywhere; what is set reaches them."""
+    assert load_settings().schedule_times == ScheduleTimes()
+    monkeypatch.setenv("MARKETDATA_SCHEDULE_DAILY_DELAY_SECONDS", "7")
+    monkeypatch.setenv("MARKETDATA_SCHEDULE_MINUTES_EVERY_SECONDS", "90")
+    monkeypatch.setenv("MARKETDATA_SCHEDULE_REPAIR_AT", "01:02")
+    times = load_settings().schedule_times
+    assert (times.daily_delay_us, times.minutes_every_us) == (7_000_000, 90_000_000)
+    assert times.repair_at_us == (60 + 2) * 60_000_000
+
+
+def test_ingestion_given_a_database_that_is_shared_may_be_left_to_workers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With DB_HOST a service need not execute runs; without it nobody else could."""
+    monkeypatch.setenv("MARKETDATA_INGESTION", "false")
+    with pytest.raises(ConfigurationError, match="no worker shares an embedded database"):
+        load_settings()
+    monkeypatch.setenv("DB_HOST", "db.example")
+    monkeypatch.setenv("DB_USERNAME", "bars")
+    assert not load_settings().ingestion
 
 
 def test_settings_given_host_without_role_say_which_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
