@@ -9,20 +9,22 @@ import pytest
 
 from marketdata.storage.embedded.account import current_account
 
-_AT_FORK: Final = ctypes.CFUNCTYPE(None)
 _forks: list[int] = []
 
 
-@_AT_FORK
 def _count() -> None:
     _forks.append(os.getpid())
+
+
+# It is called at each fork as long as the process lives, so it lives as long.
+_COUNT: Final = ctypes.CFUNCTYPE(None)(_count)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def counted() -> None:
     """Note every fork of this process from here on, as gRPC does."""
     register = ctypes.CDLL(None)["__register_atfork"]
-    assert register(_count, None, None, None) == 0
+    assert register(_COUNT, None, None, None) == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another account")
