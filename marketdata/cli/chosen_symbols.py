@@ -13,6 +13,15 @@ _COMMENT: Final = "#"
 Provider = Annotated[
     str, typer.Option("--provider", "-p", help="Where from; marketdata ingest providers lists them")
 ]
+PROVIDERS_HELP: Final = "where from, in order; can be given more than once"
+Providers = Annotated[
+    list[str],
+    typer.Option(
+        "--provider",
+        "-p",
+        help=f"{PROVIDERS_HELP.capitalize()}; marketdata ingest providers lists them",
+    ),
+]
 SomeSymbols = Annotated[
     list[str] | None, typer.Argument(metavar="SYMBOL", help="Tickers, such as AAPL IBM")
 ]

@@ -1,15 +1,17 @@
-"""What ``marketdata targets`` does: adds, lists and removes them."""
+"""What ``marketdata targets`` does: adds, changes, lists and removes them."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from marketdata.cli.connection import connected
 from marketdata.cli.output import ERR, OUT, print_table
 from marketdata.cli.rows import RowForm, RowWriter, piped
-from marketdata.client import IngestionTarget, NewIngestionTarget
+from marketdata.client import IngestionTarget, MarketDataClient, NewIngestionTarget, TargetField
 from marketdata.domain.time_range import from_unix_us
 
 _FIELDS: Final = (
-    "target_id", "name", "symbols", "all_symbols", "timeframes", "provider", "history_start", "created",
+    "target_id", "name", "symbols", "all_symbols", "timeframes", "providers", "history_start",
+    "created",
 )  # fmt: skip
 
 
@@ -17,11 +19,16 @@ async def add(address: str | None, target: NewIngestionTarget) -> None:
     """Add a target, and say what is missing before it can be fetched."""
     async with connected(address) as client:
         stored = await client.create_ingestion_target(target)
-        providers = await client.list_providers()
-    OUT.print(f"Added {stored.name}: {_symbols(stored)}, {_timeframes(stored)} from {stored.provider}.")
-    for provider in providers:
-        if provider.name == stored.provider and provider.problem:
-            ERR.print(f"It waits for {provider.name}: {provider.problem}", soft_wrap=True, markup=False)
+        await _tell(client, "Added", stored)
+
+
+async def update(
+    address: str | None, target: NewIngestionTarget, fields: Sequence[TargetField]
+) -> None:
+    """Change a target, and say what it is now."""
+    async with connected(address) as client:
+        stored = await client.update_ingestion_target(target, fields)
+        await _tell(client, "Changed", stored)
 
 
 async def list_targets(address: str | None, form: RowForm | None) -> None:
@@ -35,7 +42,7 @@ async def list_targets(address: str | None, form: RowForm | None) -> None:
     if not found:
         ERR.print("There are no targets yet. marketdata targets add --help shows how to add one.")
         return
-    headings = ["name", "provider", "timeframes", "symbols", "history from", "created (UTC)"]
+    headings = ["name", "providers", "timeframes", "symbols", "history from", "created (UTC)"]
     rows = [_table_row(target) for target in found]
     spare = ("created (UTC)", "history from")
     print_table(headings, rows, numbers_from=len(headings), spare=spare)
@@ -48,10 +55,22 @@ async def remove(address: str | None, name: str) -> None:
     OUT.print(f"Removed {name}. What was fetched for it stays.", markup=False)
 
 
+async def _tell(client: MarketDataClient, done: str, target: IngestionTarget) -> None:
+    providers = await client.list_providers()
+    OUT.print(
+        f"{done} {target.name}: {_symbols(target)}, {_timeframes(target)} from {_providers(target)}."
+    )
+    for provider in providers:
+        if provider.name in target.providers and provider.problem:
+            # Another one of its providers may be asked meanwhile.
+            waits = "It waits for" if len(target.providers) == 1 else "It does without"
+            ERR.print(f"{waits} {provider.name}: {provider.problem}", soft_wrap=True, markup=False)
+
+
 def _table_row(target: IngestionTarget) -> list[str]:
     return [
         target.name,
-        target.provider,
+        _providers(target),
         _timeframes(target),
         _symbols(target),
         target.history_start.isoformat() if target.history_start else "",
@@ -66,7 +85,7 @@ def _row(target: IngestionTarget) -> tuple[Any, ...]:
         list(target.symbols),
         not target.symbols,
         [timeframe.value for timeframe in target.timeframes],
-        target.provider,
+        list(target.providers),
         target.history_start and target.history_start.isoformat(),
         f"{from_unix_us(target.created_us):%Y-%m-%dT%H:%M:%S.%fZ}",
     )
@@ -80,3 +99,7 @@ def _symbols(target: IngestionTarget) -> str:
 
 def _timeframes(target: IngestionTarget) -> str:
     return ", ".join(timeframe.value for timeframe in target.timeframes)
+
+
+def _providers(target: IngestionTarget) -> str:
+    return ", ".join(target.providers)

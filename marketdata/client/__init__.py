@@ -23,6 +23,7 @@ from marketdata.client.bars import Bars
 from marketdata.client.channels import DEFAULT_ADDRESS
 from marketdata.client.company_calls import CompanyField
 from marketdata.client.ingestion_answers import RunStatus, RunTrouble
+from marketdata.client.ingestion_target_calls import TargetField
 from marketdata.client.quarantine_answers import (
     BarsDropped,
     BarsReleased,
@@ -116,6 +117,7 @@ __all__ = [
     "SymbolVerdict",
     "SyncBarStream",
     "SyncMarketDataClient",
+    "TargetField",
     "Timeframe",
     "TimeframeStatistics",
     "UnadjustedAction",

@@ -173,6 +173,14 @@ LIST_INGESTION_TARGETS: Final = Method[
 CREATE_INGESTION_TARGET: Final = Method[
     targets.CreateIngestionTargetRequest, targets.CreateIngestionTargetResponse
 ](f"{_INGESTION}CreateIngestionTarget", targets.CreateIngestionTargetResponse.FromString)
+# A target that is so already stays so, and a second answer says what the first one would have.
+UPDATE_INGESTION_TARGET: Final = Method[
+    targets.UpdateIngestionTargetRequest, targets.UpdateIngestionTargetResponse
+](
+    f"{_INGESTION}UpdateIngestionTarget",
+    targets.UpdateIngestionTargetResponse.FromString,
+    is_repeatable=True,
+)
 DELETE_INGESTION_TARGET: Final = Method[
     targets.DeleteIngestionTargetRequest, targets.DeleteIngestionTargetResponse
 ](f"{_INGESTION}DeleteIngestionTarget", targets.DeleteIngestionTargetResponse.FromString)
@@ -210,5 +218,6 @@ METHODS: Final = (
     DROP_QUARANTINED_BARS,
     LIST_INGESTION_TARGETS,
     CREATE_INGESTION_TARGET,
+    UPDATE_INGESTION_TARGET,
     DELETE_INGESTION_TARGET,
 )

@@ -182,6 +182,7 @@ class SyncMarketDataClient:
 
     list_ingestion_targets = _iterating(MarketDataClient.list_ingestion_targets)
     create_ingestion_target = _blocking(MarketDataClient.create_ingestion_target)
+    update_ingestion_target = _blocking(MarketDataClient.update_ingestion_target)
     delete_ingestion_target = _blocking(MarketDataClient.delete_ingestion_target)
 
 

@@ -18,8 +18,8 @@ class NewIngestionTarget:
         Tickers; empty: all active symbols, also those that are created later.
     timeframes : tuple of Timeframe
         Stored ones.
-    provider : str
-        Where from.
+    providers : tuple of str
+        Where from, 1 to 5 in order: each stands in for those before it.
     history_start : date or None
         From when on history is wanted; None: none but what a batch fetches.
     """
@@ -27,7 +27,7 @@ class NewIngestionTarget:
     name: str
     symbols: tuple[str, ...]
     timeframes: tuple[Timeframe, ...]
-    provider: str
+    providers: tuple[str, ...]
     history_start: date | None = None
 
 

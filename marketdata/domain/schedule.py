@@ -19,6 +19,10 @@ from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
 
 _MINUTE_US: Final = 60_000_000
 _HOUR_US: Final = 60 * _MINUTE_US
+# What a provider has late in a session, each fetch of minutes finds; what it corrects afterwards, that
+# of the night: as far back as the session before, also over a long weekend.
+_MINUTES_TRAILING_US: Final = 30 * _MINUTE_US
+_NIGHT_TRAILING_US: Final = 5 * MICROSECONDS_PER_DAY
 # Sessions whose label lies this far outside of a range have no slot within: none begins or ends more
 # than two days from its label, and delays are shorter than a day.
 _AROUND_US: Final = 4 * MICROSECONDS_PER_DAY
@@ -39,8 +43,8 @@ class ScheduleTimes:
     Attributes
     ----------
     daily_delay_us : int
-        How long after a session's close its days and hours are fetched, less than a day. Providers
-        settle the official close within hours.
+        How long after a session's close its days and hours are fetched, and its minutes once more, less
+        than a day. Providers settle the official close within hours.
     daily_margin_us : int
         How long after the end of the session's UTC day at the earliest, less than a day: a daily bar is
         not taken for final before, and clocks differ.
@@ -81,6 +85,13 @@ class SlotSeries:
         """How the names of all its slots begin, and of no other's."""
         return f"slot/{self.target_id}/{self.job.value}/{self.timeframe.value}/"
 
+    @property
+    def trailing_us(self) -> int | None:
+        """How much is fetched again, microseconds before the last fetch; None: as in any BATCH."""
+        if self.timeframe is not Timeframe.MINUTE_1:
+            return None
+        return _MINUTES_TRAILING_US if self.job is ScheduledJob.MINUTES else _NIGHT_TRAILING_US
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
@@ -106,13 +117,13 @@ class Slot:
 def series_of(target: IngestionTarget) -> list[SlotSeries]:
     """List what is scheduled of a target.
 
-    Minutes have the job MINUTES, hours and days DAILY; all have REPAIR where the target wants history.
+    All have the job DAILY, minutes MINUTES before it; all have REPAIR where the target wants history.
     """
     found = []
     for timeframe in dict.fromkeys(target.timeframes):
-        is_minutes = timeframe is Timeframe.MINUTE_1
-        job = ScheduledJob.MINUTES if is_minutes else ScheduledJob.DAILY
-        found.append(SlotSeries(target.target_id, job, timeframe))
+        if timeframe is Timeframe.MINUTE_1:
+            found.append(SlotSeries(target.target_id, ScheduledJob.MINUTES, timeframe))
+        found.append(SlotSeries(target.target_id, ScheduledJob.DAILY, timeframe))
         if target.history_start is not None:
             found.append(SlotSeries(target.target_id, ScheduledJob.REPAIR, timeframe))
     return found

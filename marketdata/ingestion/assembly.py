@@ -108,6 +108,6 @@ def build_ingestion(
     executor = RunExecutor(
         claims, runs, Pipeline(claims, intake, checkers.make), providers.get, waits_of, times
     )
-    starter = RunStarter(runs, providers.get, clock, executor.wake)
+    starter = RunStarter(runs, providers.get, providers.find, clock, executor.wake)
     checker = TargetChecker(runs.identities, providers.find)
     return Ingestion(runs, starter, executor, providers, TargetStore(pools), checker)

@@ -37,6 +37,7 @@ def plan_tasks(
     history: History,
     now_us: int,
     kept_from_us: Mapping[Timeframe, int] = _KEPT_FOR_EVER,
+    trailing_us: int | None = None,
 ) -> list[PlannedTask]:
     """Plan what a run fetches, in the order of the request.
 
@@ -58,6 +59,9 @@ def plan_tasks(
         Unix microseconds.
     kept_from_us : mapping of Timeframe to int
         What is older is dropped by retention, Unix microseconds; where nothing is, not there.
+    trailing_us : int or None
+        How much before the end of the last fetch a BATCH fetches again; None: a week of days, two days
+        of the rest.
 
     Returns
     -------
@@ -68,7 +72,8 @@ def plan_tasks(
     for symbol in identities:
         for timeframe in request.timeframes:
             known = fetched.get((symbol.symbol_id, timeframe), ())
-            wanted = _wanted(request, timeframe, known, now_us)
+            trailing = _TRAILING_US[timeframe] if trailing_us is None else trailing_us
+            wanted = _wanted(request, timeframe, known, now_us, trailing)
             wanted = wanted.intersect(_reach(timeframe, history.get(timeframe), now_us))
             wanted = wanted.intersect(_kept(timeframe, kept_from_us))
             is_again = request.refetches or request.mode is IngestionMode.BATCH
@@ -93,13 +98,17 @@ def last_end_us(timeframe: Timeframe, now_us: int) -> int:
 
 
 def _wanted(
-    request: RunRequest, timeframe: Timeframe, known: Sequence[TimeRange], now_us: int
+    request: RunRequest,
+    timeframe: Timeframe,
+    known: Sequence[TimeRange],
+    now_us: int,
+    trailing_us: int,
 ) -> TimeRange:
     end_us = last_end_us(timeframe, now_us)
     if request.end_us is not None:
         end_us = min(end_us, _aligned(request.end_us, timeframe))
     if request.mode is IngestionMode.BATCH and known and not request.refetches:
-        start_us = known[-1].end_us - _TRAILING_US[timeframe]
+        start_us = known[-1].end_us - trailing_us
     elif request.start_us is not None:
         start_us = request.start_us
     else:

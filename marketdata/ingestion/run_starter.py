@@ -1,11 +1,13 @@
 """Starts runs: what was asked for is checked against what is known, planned, and queued."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from marketdata.clock import Clock
 from marketdata.domain.ingestion_run import IngestionRun, RunRequest
+from marketdata.domain.provider import ProviderDescription
 from marketdata.domain.symbol import Symbol
+from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import FieldViolation, InvalidRequestError
 from marketdata.ingestion.planner import plan_tasks
 from marketdata.providers.protocol import Capabilities, Provider
@@ -25,6 +27,8 @@ class RunStarter:
     provider_of : callable
         Finds a provider by its name; raises `InvalidRequestError` for one that does not exist, and
         `ProviderNotReadyError` for one that lacks a setting.
+    describe : callable
+        Describes a provider, also one that is not ready; None where there is none of that name.
     clock : Clock
         What is now.
     on_started : callable
@@ -35,16 +39,29 @@ class RunStarter:
         self,
         runs: RunStore,
         provider_of: Callable[[str], Provider],
+        describe: Callable[[str], ProviderDescription | None],
         clock: Clock,
         on_started: Callable[[], None],
     ) -> None:
         self._runs = runs
         self._provider_of = provider_of
+        self._describe = describe
         self._clock = clock
         self._on_started = on_started
 
-    async def start(self, request: RunRequest) -> IngestionRun:
+    def serving(self, providers: Sequence[str], timeframe: Timeframe) -> list[ProviderDescription]:
+        """Describe those of some providers that have a timeframe, in their order, each once."""
+        described = [self._describe(name) for name in providers]
+        found = {each.name: each for each in described if each and timeframe in each.feeds}
+        return list(found.values())
+
+    async def start(self, request: RunRequest, trailing_us: int | None = None) -> IngestionRun:
         """Queue a run; the same request again answers the same run.
+
+        Parameters
+        ----------
+        trailing_us : int or None
+            See `plan_tasks`.
 
         Raises
         ------
@@ -72,6 +89,7 @@ class RunStarter:
             capabilities.history,
             self._clock.now_us(),
             await self._runs.kept_from(request.timeframes),
+            trailing_us,
         )
         run = await self._runs.start(request, tasks)
         self._on_started()

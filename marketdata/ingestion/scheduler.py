@@ -137,24 +137,40 @@ class Scheduler:
         Raises
         ------
         ServiceError
-            The database did not answer. Troubles of a target are logged, and hold up no other's slots.
+            The database did not answer. Troubles of a target, and defects that show with one, are
+            logged, and hold up no other's slots.
         """
         targets = await self._list_targets()
         self._forget_others(targets)
         now_us = self._clock.now_us()
         open_runs = await self._slots.open_runs()
-        started = []
+        started: list[IngestionRun] = []
         for target in targets:
-            calendars = await self._calendars(target)
-            self._report_ended(target, calendars, now_us)
-            for series in series_of(target):
-                since_us = self._settled_us.get(series, now_us - _LOOK_BACK_US)
-                # Behind what is settled, and now itself included.
-                within = TimeRange(since_us + 1, max(since_us, now_us) + 1)
-                due = due_slots(series, calendars, within, self._times)
-                is_running = any(name.startswith(series.prefix) for name in open_runs)
-                run = await self._settle(target, due, is_running=is_running) if due else None
-                started += [run] if run else []
+            try:
+                started += await self._look_at(target, open_runs, now_us)
+                self._mended(target, "defect")
+            except ServiceError:
+                raise
+            except Exception as error:
+                # A target that nobody thought of must not keep those behind it from being current.
+                if self._is_news(target, "defect", f"{type(error).__name__}: {error}"):
+                    log.exception("schedule_target_defect", extra={"target": target.name})
+        return started
+
+    async def _look_at(
+        self, target: IngestionTarget, open_runs: frozenset[str], now_us: int
+    ) -> list[IngestionRun]:
+        started = []
+        calendars = await self._calendars(target)
+        self._report_ended(target, calendars, now_us)
+        for series in series_of(target):
+            since_us = self._settled_us.get(series, now_us - _LOOK_BACK_US)
+            # Behind what is settled, and now itself included.
+            within = TimeRange(since_us + 1, max(since_us, now_us) + 1)
+            due = due_slots(series, calendars, within, self._times)
+            is_running = any(name.startswith(series.prefix) for name in open_runs)
+            run = await self._settle(target, due, is_running=is_running) if due else None
+            started += [run] if run else []
         return started
 
     async def _settle(
@@ -178,14 +194,21 @@ class Scheduler:
 
     async def _execute(self, target: IngestionTarget, slot: Slot) -> IngestionRun | None:
         """Start the run of a slot; None where there is no symbol, or another process was first."""
-        symbols = await self._symbols(target)
         about = slot.series.prefix
+        serving = self._starter.serving(target.providers, slot.series.timeframe)
+        if not serving:
+            text = f"none of its providers has {slot.series.timeframe.value} bars"
+            self._report(target, about, f"{text}; marketdata targets update gives it another")
+            return None
+        provider = serving[0].name
+        symbols = await self._symbols(target)
         if not symbols:
             text = "it has no symbol that the service knows; marketdata symbols lists those"
             self._report(target, about, text)
             return None
         try:
-            run = await self._starter.start(_request(target, slot, symbols))
+            request = _request(target, slot, provider, symbols)
+            run = await self._starter.start(request, slot.series.trailing_us)
         except RequestIdReusedError:
             # Another process started it between our two looks, and knew a symbol more or less.
             return None
@@ -228,11 +251,15 @@ class Scheduler:
 
     def _report(self, target: IngestionTarget, about: str, text: str) -> None:
         """Say what keeps a target from being current: once, not at every wake-up."""
-        said = self._said.setdefault(target.target_id, {})
-        if said.get(about) != text:
-            said[about] = text
-            facts = {"target": target.name, "provider": target.provider, "about": about, "error": text}
+        if self._is_news(target, about, text):
+            facts = {"target": target.name, "about": about, "error": text}
             log.warning("schedule_target_in_trouble", extra=facts)
+
+    def _is_news(self, target: IngestionTarget, about: str, text: str) -> bool:
+        said = self._said.setdefault(target.target_id, {})
+        is_news = said.get(about) != text
+        said[about] = text
+        return is_news
 
     def _mended(self, target: IngestionTarget, about: str) -> None:
         self._said.get(target.target_id, {}).pop(about, None)
@@ -243,7 +270,9 @@ class Scheduler:
         self._said = {number: said for number, said in self._said.items() if number in ids}
 
 
-def _request(target: IngestionTarget, slot: Slot, symbols: tuple[str, ...]) -> RunRequest:
+def _request(
+    target: IngestionTarget, slot: Slot, provider: str, symbols: tuple[str, ...]
+) -> RunRequest:
     timeframe = slot.series.timeframe
     is_repair = slot.series.job is ScheduledJob.REPAIR
     start_us = None
@@ -252,7 +281,7 @@ def _request(target: IngestionTarget, slot: Slot, symbols: tuple[str, ...]) -> R
     return RunRequest(
         slot.request_id,
         IngestionMode.BACKFILL if is_repair else IngestionMode.BATCH,
-        target.provider,
+        provider,
         symbols,
         (timeframe,),
         start_us,

@@ -1,4 +1,4 @@
-"""Checks what a new target names against what there is."""
+"""Checks what a target names against what there is."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
@@ -32,30 +32,29 @@ class TargetChecker:
         self._describe = describe
 
     async def find_violations(self, target: NewIngestionTarget) -> list[FieldViolation]:
-        """Find unknown symbols, an unknown provider, and timeframes that it does not have.
+        """Find unknown symbols, unknown providers, and timeframes that none of them has.
 
         A provider that is not ready is no violation: the target waits for it. Malformed tickers are
         not looked up.
         """
-        return [*self._of_provider(target), *await self._of_symbols(target.symbols)]
+        return [*self.of_providers(target), *await self.of_symbols(target.symbols)]
 
-    def _of_provider(self, target: NewIngestionTarget) -> list[FieldViolation]:
-        provider = self._describe(target.provider)
-        if provider is None:
-            problem = "there is no such provider; ListProviders lists the names"
-            return [FieldViolation("provider", "UNKNOWN_PROVIDER", problem)]
-        labels = ", ".join(timeframe.value for timeframe in provider.feeds)
-        return [
-            FieldViolation(
-                f"timeframes[{position}]",
-                "NOT_OF_PROVIDER",
-                f"{provider.name} has no {timeframe.value} bars; it has {labels}",
-            )
-            for position, timeframe in enumerate(target.timeframes)
-            if timeframe not in provider.feeds
+    def of_providers(self, target: NewIngestionTarget) -> list[FieldViolation]:
+        """Find unknown providers, and timeframes that none of the target's has."""
+        known = [self._describe(name) for name in target.providers]
+        problem = "there is no such provider; ListProviders lists the names"
+        unknown = [
+            FieldViolation(f"providers[{position}]", "UNKNOWN_PROVIDER", problem)
+            for position, provider in enumerate(known)
+            if provider is None
         ]
+        if unknown or not known:
+            # What an unknown one would have had nobody knows.
+            return unknown
+        return _unserved(target, [provider for provider in known if provider is not None])
 
-    async def _of_symbols(self, symbols: Sequence[str]) -> list[FieldViolation]:
+    async def of_symbols(self, symbols: Sequence[str]) -> list[FieldViolation]:
+        """Find unknown symbols; the first dozens of them."""
         asked = [symbol for symbol in symbols if symbol_problem(symbol) is None]
         identities = await self._identities(asked) if asked else {}
         unknown = [
@@ -68,3 +67,21 @@ class TargetChecker:
             if symbol not in identities
         ]
         return unknown[:_MOST_UNKNOWN]
+
+
+def _unserved(
+    target: NewIngestionTarget, providers: Sequence[ProviderDescription]
+) -> list[FieldViolation]:
+    has = "; ".join(
+        f"{provider.name} has {', '.join(timeframe.value for timeframe in provider.feeds)}"
+        for provider in providers
+    )
+    return [
+        FieldViolation(
+            f"timeframes[{position}]",
+            "NOT_OF_PROVIDER",
+            f"no provider of the target has {timeframe.value} bars: {has}",
+        )
+        for position, timeframe in enumerate(target.timeframes)
+        if all(timeframe not in provider.feeds for provider in providers)
+    ]

@@ -1,5 +1,6 @@
 """The calls of IngestionService about targets."""
 
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -11,16 +12,17 @@ from marketdata.wire.ingestion_targets import (
     parse_create_target,
     parse_list_targets,
     parse_target_name,
+    parse_update_target,
     to_list_targets_response,
     to_proto_target,
 )
-from marketdata.wire.violations import Violations
+from marketdata.wire.violations import Violations, under
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class IngestionTargetCalls:
-    """Lists, creates and deletes targets.
+    """Lists, creates, changes and deletes targets.
 
     Parameters
     ----------
@@ -56,6 +58,23 @@ class IngestionTargetCalls:
         violations.raise_any()
         stored = await self._targets.create(target)
         return messages.CreateIngestionTargetResponse(target=to_proto_target(stored))
+
+    async def UpdateIngestionTarget(  # noqa: N802
+        self,
+        request: messages.UpdateIngestionTargetRequest,
+        context: Context,  # noqa: ARG002
+    ) -> messages.UpdateIngestionTargetResponse:
+        """Change a target; see the contract."""
+        asked = parse_update_target(request)
+        seen = await self._targets.get(asked.name)
+        target = replace(seen, **asked.values)
+        # Symbols that were deleted since stay in their targets: only new ones are looked up.
+        unknown = await self._checker.of_symbols(asked.values.get("symbols", ()))
+        violations = Violations()
+        violations.extend(under("target", [*self._checker.of_providers(target), *unknown]))
+        violations.raise_any()
+        stored = await self._targets.update(seen, target)
+        return messages.UpdateIngestionTargetResponse(target=to_proto_target(stored))
 
     async def DeleteIngestionTarget(  # noqa: N802
         self,

@@ -131,12 +131,12 @@ def _parse_mode(mode: ingestion_pb2.IngestionMode.ValueType, violations: Violati
     return parsed or IngestionMode.BATCH
 
 
-def check_provider(provider: str, violations: Violations) -> None:
+def check_provider(provider: str, violations: Violations, field: str = "provider") -> None:
     """Note what is wrong with the text of a provider's name."""
     if not provider:
-        violations.add("provider", "REQUIRED", "is not set; ListProviders lists the names")
+        violations.add(field, "REQUIRED", "is not set; ListProviders lists the names")
     elif len(provider) > MOST_PROVIDER_CHARACTERS or not provider.isprintable():
-        violations.add("provider", "MALFORMED", "is not a name; ListProviders lists the names")
+        violations.add(field, "MALFORMED", "is not a name; ListProviders lists the names")
 
 
 def parse_timeframes(timeframes: Sequence[int], violations: Violations) -> tuple[Timeframe, ...]:

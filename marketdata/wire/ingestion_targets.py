@@ -1,8 +1,9 @@
 """Targets on the wire: requests checked, answers made."""
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from bifrost.marketdata.v1 import ingestion_target_pb2
 
@@ -13,8 +14,11 @@ from marketdata.wire.ingestion_requests import check_provider, parse_timeframes
 from marketdata.wire.page_token import encode_page_token, parse_page_size, parse_page_token
 from marketdata.wire.session_dates import date_to_text, parse_session_date
 from marketdata.wire.times import to_timestamp
-from marketdata.wire.violations import Violations
+from marketdata.wire.update_mask import parse_mask
+from marketdata.wire.violations import Violations, under
 
+MOST_PROVIDERS: Final = 5
+_UPDATABLE: Final = ("symbols", "all_symbols", "timeframes", "providers", "history_start")
 _NAME: Final = re.compile("[a-z0-9_-]{1,50}")
 
 
@@ -24,6 +28,14 @@ class ListTargetsRequest:
 
     after: str | None
     page_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateTargetRequest:
+    """UpdateIngestionTarget: the target's name, and new values by the names of `NewIngestionTarget`."""
+
+    name: str
+    values: Mapping[str, Any]
 
 
 def parse_list_targets(
@@ -51,21 +63,43 @@ def parse_create_target(
     It does not raise: what the request names has to be looked up before all that is wrong is known.
     """
     _check_name(request.name, violations)
-    if request.all_symbols and request.symbols:
-        problem = "is set beside symbols; name the symbols, or take all"
-        violations.add("all_symbols", "AMBIGUOUS", problem)
-    if not request.all_symbols:
-        check_symbols(request.symbols, violations)
-    timeframes = parse_timeframes(request.timeframes, violations)
-    check_provider(request.provider, violations)
     return NewIngestionTarget(
         name=request.name,
-        # Refused as a whole where there are more: not worth looking up.
-        symbols=tuple(request.symbols) if len(request.symbols) <= MOST_SYMBOLS else (),
-        timeframes=timeframes,
-        provider=request.provider,
+        symbols=_parse_symbols(request, violations),
+        timeframes=parse_timeframes(request.timeframes, violations),
+        providers=_parse_providers(request.providers, violations),
         history_start=parse_session_date("history_start", request.history_start, violations),
     )
+
+
+def parse_update_target(
+    request: ingestion_target_pb2.UpdateIngestionTargetRequest,
+) -> UpdateTargetRequest:
+    """Check an UpdateIngestionTargetRequest; fields outside of the mask are not looked at.
+
+    Raises
+    ------
+    InvalidRequestError
+        With every violation that can be known without the database.
+    """
+    violations = Violations()
+    _check_name(request.name, violations)
+    if not request.HasField("target"):
+        violations.add("target", "REQUIRED", "is not set; send the new values")
+    fields = parse_mask(request.update_mask.paths, _UPDATABLE, violations)
+    found = Violations()
+    target, values = request.target, dict[str, Any]()
+    if "symbols" in fields or "all_symbols" in fields:
+        values["symbols"] = _parse_symbols(_masked(target, fields), found)
+    if "timeframes" in fields:
+        values["timeframes"] = parse_timeframes(target.timeframes, found)
+    if "providers" in fields:
+        values["providers"] = _parse_providers(target.providers, found)
+    if "history_start" in fields:
+        values["history_start"] = parse_session_date("history_start", target.history_start, found)
+    violations.extend(under("target", found.found))
+    violations.raise_any()
+    return UpdateTargetRequest(request.name, values)
 
 
 def parse_target_name(request: ingestion_target_pb2.DeleteIngestionTargetRequest) -> str:
@@ -103,10 +137,49 @@ def to_proto_target(target: IngestionTarget) -> ingestion_target_pb2.IngestionTa
         symbols=target.symbols,
         all_symbols=not target.symbols,
         timeframes=[TIMEFRAME_TO_PROTO[timeframe] for timeframe in target.timeframes],
-        provider=target.provider,
+        providers=target.providers,
         history_start=date_to_text(target.history_start),
         create_time=to_timestamp(target.created_us),
     )
+
+
+def _masked(
+    target: ingestion_target_pb2.IngestionTarget, fields: Sequence[str]
+) -> ingestion_target_pb2.IngestionTarget:
+    """Leave out which symbols a target is for where the mask leaves it out."""
+    return ingestion_target_pb2.IngestionTarget(
+        symbols=target.symbols if "symbols" in fields else (),
+        all_symbols=target.all_symbols and "all_symbols" in fields,
+    )
+
+
+def _parse_symbols(
+    request: ingestion_target_pb2.CreateIngestionTargetRequest | ingestion_target_pb2.IngestionTarget,
+    violations: Violations,
+) -> tuple[str, ...]:
+    if request.all_symbols and request.symbols:
+        problem = "is set beside symbols; name the symbols, or take all"
+        violations.add("all_symbols", "AMBIGUOUS", problem)
+    if not request.all_symbols:
+        check_symbols(request.symbols, violations)
+    # Refused as a whole where there are more: not worth looking up.
+    return tuple(request.symbols) if len(request.symbols) <= MOST_SYMBOLS else ()
+
+
+def _parse_providers(providers: Sequence[str], violations: Violations) -> tuple[str, ...]:
+    if not providers:
+        problem = "is empty; send one or more names, as ListProviders has them"
+        violations.add("providers", "REQUIRED", problem)
+    if len(providers) > MOST_PROVIDERS:
+        problem = f"has {len(providers)} names, and {MOST_PROVIDERS} are the most; leave the last out"
+        violations.add("providers", "TOO_MANY", problem)
+        return ()
+    for position, name in enumerate(providers):
+        field = f"providers[{position}]"
+        check_provider(name, violations, field)
+        if name in providers[:position]:
+            violations.add(field, "DUPLICATE", f"{name} is there already; send each once")
+    return tuple(providers)
 
 
 def _check_name(name: str, violations: Violations) -> None:

@@ -1,10 +1,15 @@
 """Collects everything that is wrong with a request, to report it all at once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from marketdata.errors import FieldViolation, InvalidRequestError, NotSupportedError
 
 NOT_SUPPORTED = "NOT_SUPPORTED"
+
+
+def under(prefix: str, found: Iterable[FieldViolation]) -> list[FieldViolation]:
+    """Say violations of a message's fields by their paths in the message that holds it as `prefix`."""
+    return [FieldViolation(f"{prefix}.{each.field}", each.reason, each.description) for each in found]
 
 
 class Violations:
@@ -28,6 +33,11 @@ class Violations:
         """
         noted = {violation.field for violation in self._found}
         self._found += [violation for violation in found if violation.field not in noted]
+
+    @property
+    def found(self) -> Sequence[FieldViolation]:
+        """What was noted so far."""
+        return tuple(self._found)
 
     def raise_any(self) -> None:
         """Raise for what was noted, if anything.

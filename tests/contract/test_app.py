@@ -107,7 +107,7 @@ async def test_serve_given_a_target_starts_the_runs_that_are_due(
 ) -> None:
     """A service keeps targets current by itself; one that is told not to leaves it to others."""
     files = {"MARKETDATA_FILES_DIR": tmp_path}
-    wanted = NewIngestionTarget("files", (), (Timeframe.DAY_1,), "files")
+    wanted = NewIngestionTarget("files", (), (Timeframe.DAY_1,), ("files",))
     idle = settings_for(database, MARKETDATA_SCHEDULE=False, **files)
     async with running(idle) as service, MarketDataClient(service.address) as client:
         await client.create_symbol(NewSymbol("AAPL"))

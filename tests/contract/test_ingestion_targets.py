@@ -47,7 +47,7 @@ def create_request(**fields: Any) -> messages.CreateIngestionTargetRequest:
         "name": "tech",
         "symbols": ["MSFT", "AAPL"],
         "timeframes": [DAY],
-        "provider": "yahoo",
+        "providers": ["yahoo"],
     }
     return messages.CreateIngestionTargetRequest(**{**given, **fields})
 
@@ -63,12 +63,16 @@ async def create(service: Service, **fields: Any) -> messages.IngestionTarget:
 async def test_create_given_target_lists_it_as_created(targeting: Service) -> None:
     """Every field of the answer, and the same in the list."""
     created = await create(
-        targeting, name="us_days-1", timeframes=[DAY, HOUR], history_start="2000-01-03"
+        targeting,
+        name="us_days-1",
+        timeframes=[DAY, HOUR],
+        history_start="2000-01-03",
+        providers=["alpha_vantage", "yahoo"],
     )
     assert created.target_id > 0
     assert created.create_time.ToMicroseconds() > 0
-    assert (created.name, created.provider, created.history_start) == (
-        "us_days-1", "yahoo", "2000-01-03",
+    assert (created.name, list(created.providers), created.history_start) == (
+        "us_days-1", ["alpha_vantage", "yahoo"], "2000-01-03",
     )  # fmt: skip
     assert (list(created.symbols), created.all_symbols) == (["MSFT", "AAPL"], False)
     assert list(created.timeframes) == [DAY, HOUR]
@@ -84,17 +88,17 @@ async def test_create_given_target_lists_it_as_created(targeting: Service) -> No
 @pytest.mark.parametrize("provider", ["alpaca", "iex"])
 async def test_create_given_provider_without_a_key_takes_it(targeting: Service, provider: str) -> None:
     """A run would be refused; a target waits, under the name that was given."""
-    assert (await create(targeting, provider=provider)).provider == provider
+    assert (await create(targeting, providers=[provider])).providers == [provider]
 
 
 BAD: Final[dict[str, tuple[dict[str, Any], set[tuple[str, str]]]]] = {
     "nothing said": (
-        {"name": "", "symbols": [], "timeframes": [], "provider": ""},
+        {"name": "", "symbols": [], "timeframes": [], "providers": []},
         {
             ("name", "REQUIRED"),
             ("symbols", "REQUIRED"),
             ("timeframes", "REQUIRED"),
-            ("provider", "REQUIRED"),
+            ("providers", "REQUIRED"),
         },
     ),
     "everything wrong at once": (
@@ -102,7 +106,7 @@ BAD: Final[dict[str, tuple[dict[str, Any], set[tuple[str, str]]]]] = {
             "name": "US daily",
             "symbols": ["AAPL", "NOPE", "a b", "AAPL", "", "X\x00"],
             "timeframes": [FIVE, DAY, DAY, 99],
-            "provider": "bloomberg",
+            "providers": ["yahoo", "bloomberg", "yahoo", ""],
             "history_start": "2000-13-01",
         },
         {
@@ -115,12 +119,14 @@ BAD: Final[dict[str, tuple[dict[str, Any], set[tuple[str, str]]]]] = {
             ("timeframes[0]", "NOT_STORED"),
             ("timeframes[2]", "DUPLICATE"),
             ("timeframes[3]", "UNKNOWN_TIMEFRAME"),
-            ("provider", "UNKNOWN_PROVIDER"),
+            ("providers[1]", "UNKNOWN_PROVIDER"),
+            ("providers[2]", "DUPLICATE"),
+            ("providers[3]", "REQUIRED"),
             ("history_start", "INVALID_DATE"),
         },
     ),
-    "a timeframe that the provider has not": (
-        {"provider": "alpha_vantage", "timeframes": [DAY, HOUR], "name": "x" * 51},
+    "a timeframe that no provider has": (
+        {"providers": ["alpha_vantage"], "timeframes": [DAY, HOUR], "name": "x" * 51},
         {("timeframes[1]", "NOT_OF_PROVIDER"), ("name", "MALFORMED")},
     ),
     "symbols beside all": ({"all_symbols": True}, {("all_symbols", "AMBIGUOUS")}),
@@ -129,7 +135,11 @@ BAD: Final[dict[str, tuple[dict[str, Any], set[tuple[str, str]]]]] = {
         {("symbols", "TOO_MANY")},
     ),
     "a name with a line break": ({"name": "tech\n"}, {("name", "MALFORMED")}),
-    "a provider that is no name": ({"provider": "x" * 51}, {("provider", "MALFORMED")}),
+    "a provider that is no name": ({"providers": ["x" * 51]}, {("providers[0]", "MALFORMED")}),
+    "more providers than a target has": (
+        {"providers": ["yahoo", "alpaca", "tiingo", "files", "iex", "alpha_vantage"]},
+        {("providers", "TOO_MANY")},
+    ),
     "history before there were bars": (
         {"history_start": "1800-01-01"},
         {("history_start", "DATE_OUT_OF_BOUNDS")},
@@ -206,12 +216,12 @@ async def test_list_given_pages_has_each_target_once(targeting: Service) -> None
 
 async def test_clients_given_targets_create_list_and_delete(targeting: Service) -> None:
     """Both faces, in domain types and with the errors of the tree."""
-    new = NewIngestionTarget("tech", ("AAPL",), (Timeframe.DAY_1,), "yahoo", date(2000, 1, 3))
-    everything = NewIngestionTarget("all", (), (Timeframe.DAY_1,), "alpaca")
+    new = NewIngestionTarget("tech", ("AAPL",), (Timeframe.DAY_1,), ("yahoo",), date(2000, 1, 3))
+    everything = NewIngestionTarget("all", (), (Timeframe.DAY_1,), ("alpaca",))
     async with MarketDataClient(targeting.address) as client:
         stored = await client.create_ingestion_target(new)
         assert stored == IngestionTarget(
-            "tech", ("AAPL",), (Timeframe.DAY_1,), "yahoo", date(2000, 1, 3),
+            "tech", ("AAPL",), (Timeframe.DAY_1,), ("yahoo",), date(2000, 1, 3),
             target_id=stored.target_id, created_us=stored.created_us,
         )  # fmt: skip
         assert stored.created_us > 0
@@ -222,7 +232,7 @@ async def test_clients_given_targets_create_list_and_delete(targeting: Service) 
             await client.create_ingestion_target(new)
         with pytest.raises(InvalidRequestError, match="NOPE is not known"):
             await client.create_ingestion_target(
-                NewIngestionTarget("nope", ("NOPE",), (Timeframe.DAY_1,), "yahoo")
+                NewIngestionTarget("nope", ("NOPE",), (Timeframe.DAY_1,), ("yahoo",))
             )
 
     def look_and_delete() -> list[IngestionTarget]:

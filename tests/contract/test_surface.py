@@ -65,6 +65,7 @@ RPCS: Final = {
         "DropQuarantinedBars": UNARY,
         "ListIngestionTargets": UNARY,
         "CreateIngestionTarget": UNARY,
+        "UpdateIngestionTarget": UNARY,
         "DeleteIngestionTarget": UNARY,
     },
 }

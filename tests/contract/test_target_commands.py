@@ -47,6 +47,28 @@ async def test_targets_given_one_added_shows_and_removes_it(commands: Commands) 
 
 
 @pytest.mark.usefixtures("targeting")
+async def test_update_given_options_changes_what_they_name(commands: Commands) -> None:
+    """What is not named stays; providers keep the order in which they were given."""
+    await commands.run(
+        "targets", "add", "tech", "AAPL", "-p", "yahoo", "-t", "1d", "--history-start", "2000-01-03"
+    )
+    changed = await commands.run("targets", "update", "tech", "-p", "alpaca", "-p", "yahoo", "-t", "1m")
+    assert (changed.code, changed.out) == (0, "Changed tech: 1 symbol, 1m from alpaca, yahoo.\n")
+    assert "It does without alpaca: set MARKETDATA_ALPACA_KEY_ID" in " ".join(changed.err.split())
+    target = json.loads((await commands.run("targets", "list", "--json")).out)
+    assert (target["symbols"], target["history_start"]) == (["AAPL"], "2000-01-03")
+    assert target["providers"] == ["alpaca", "yahoo"]
+    await commands.run("targets", "update", "tech", "MSFT", "AAPL", "--no-history")
+    target = json.loads((await commands.run("targets", "list", "--json")).out)
+    assert (target["symbols"], target["history_start"]) == (["MSFT", "AAPL"], None)
+    everything = await commands.run("targets", "update", "tech", "--all")
+    assert everything.out == "Changed tech: all active symbols, 1m from alpaca, yahoo.\n"
+    missing = await commands.run("targets", "update", "nope", "--all")
+    assert missing.code == 1
+    assert "marketdata targets list" in missing.err
+
+
+@pytest.mark.usefixtures("targeting")
 async def test_add_given_a_file_or_all_takes_them(commands: Commands, tmp_path: Path) -> None:
     """A line a symbol, comments left out; all are kept as all, and a missing key is told."""
     path = tmp_path / "symbols.txt"
@@ -63,7 +85,7 @@ async def test_add_given_a_file_or_all_takes_them(commands: Commands, tmp_path: 
     every, mine = [json.loads(line) for line in lines]
     assert (every["name"], every["symbols"], every["all_symbols"]) == ("all", [], True)
     assert (mine["symbols"], mine["all_symbols"]) == (["AAPL", "MSFT"], False)
-    assert (mine["timeframes"], mine["provider"], mine["history_start"]) == (["1d"], "yahoo", None)
+    assert (mine["timeframes"], mine["providers"], mine["history_start"]) == (["1d"], ["yahoo"], None)
     rows = list(csv.DictReader(io.StringIO((await commands.run("targets", "list", "--csv")).out)))
     assert [row["name"] for row in rows] == ["all", "mine"]
     assert rows[1]["symbols"] == '["AAPL","MSFT"]'
@@ -81,6 +103,9 @@ async def test_targets_given_mistakes_say_what_to_do(commands: Commands, tmp_pat
         (("add", "x", "--symbols", str(empty), *of_days), "names no symbol"),
         (("add", "x", "AAPL", "-p", "yahoo"), "--timeframe"),
         (("add", "x", "AAPL", *of_days, "--history-start", "soon"), "soon"),
+        (("update", "x"), "name what is to change"),
+        (("update", "x", "--no-history", "--history-start", "2000-01-03"), "exclude each other"),
+        (("update", "x", "--symbols", str(empty)), "names no symbol"),
         (("list", "--json", "--csv"), "exclude each other"),
     ]
     for arguments, words in misused:
@@ -94,7 +119,7 @@ async def test_targets_given_mistakes_say_what_to_do(commands: Commands, tmp_pat
         "name: is not 1 to 50 of a-z",
         "symbols[0]: NOPE is not known; CreateSymbol adds it",
         "timeframes[0]: 5m bars are derived on read",
-        "provider: there is no such provider",
+        "providers[0]: there is no such provider",
     ):
         assert words in said
     assert (await commands.run("targets", "list")).out == ""

@@ -1,6 +1,7 @@
-"""Targets: stored, listed by name in pages, deleted; never more than there can be."""
+"""Targets: stored, listed by name in pages, changed, deleted; never more than there can be."""
 
 import asyncio
+from dataclasses import replace
 from datetime import date
 from typing import Final
 
@@ -12,6 +13,7 @@ from marketdata.errors import (
     TargetAlreadyExistsError,
     TargetNotFoundError,
     TooManyTargetsError,
+    WriteConflictError,
 )
 from marketdata.storage.ingestion.targets import MOST_TARGETS, TargetStore
 from tests.support.rows import fetch
@@ -24,7 +26,7 @@ MANY: Final = tuple(f"S{number}" for number in range(5_000))
 
 def target(name: str, *symbols: str) -> NewIngestionTarget:
     """Make a target of days."""
-    return NewIngestionTarget(name, symbols, (DAY,), "alpaca")
+    return NewIngestionTarget(name, symbols, (DAY,), ("alpaca",))
 
 
 async def create(store: TargetStore, *names: str, symbols: tuple[str, ...] = ()) -> None:
@@ -48,7 +50,7 @@ async def listed(store: TargetStore, limit: int) -> list[list[str]]:
 async def test_create_given_every_field_keeps_it(storage: Storage) -> None:
     """Symbols and timeframes in the order in which they were named."""
     wanted = NewIngestionTarget(
-        "us-daily_1", ("MSFT", "AAPL"), (DAY, Timeframe.MINUTE_1), "yahoo", date(2000, 1, 3)
+        "us-daily_1", ("MSFT", "AAPL"), (DAY, Timeframe.MINUTE_1), ("yahoo", "alpaca"), date(2000, 1, 3)
     )
     store = TargetStore(storage.pools)
     stored = await store.create(wanted)
@@ -56,7 +58,7 @@ async def test_create_given_every_field_keeps_it(storage: Storage) -> None:
         wanted.name,
         wanted.symbols,
         wanted.timeframes,
-        wanted.provider,
+        wanted.providers,
         wanted.history_start,
         target_id=stored.target_id,
         created_us=stored.created_us,
@@ -116,13 +118,42 @@ async def test_delete_given_target_removes_only_it(storage: Storage) -> None:
     assert await listed(store, 10) == [["a", "b"]]
 
 
+async def test_update_given_a_target_keeps_its_number_and_time(storage: Storage) -> None:
+    """Its slots go on where they were: they are named by its number."""
+    store = TargetStore(storage.pools)
+    seen = await store.create(target("a", "AAPL"))
+    await create(store, "b")
+    wanted = replace(
+        seen, symbols=(), timeframes=(Timeframe.HOUR_1,), providers=("yahoo", "alpaca"),
+        history_start=date(2000, 1, 3),
+    )  # fmt: skip
+    assert await store.update(seen, wanted) == wanted
+    assert await store.get("a") == wanted
+    assert (await store.get("b")).providers == ("alpaca",)
+
+
+async def test_update_given_a_change_meanwhile_is_refused(storage: Storage) -> None:
+    """What was checked together with something else than is stored would never have been checked."""
+    store = TargetStore(storage.pools)
+    seen = await store.create(target("a", "AAPL"))
+    other = await store.update(seen, replace(seen, providers=("yahoo",)))
+    with pytest.raises(WriteConflictError, match="target a was changed by somebody else meanwhile"):
+        await store.update(seen, replace(seen, timeframes=(Timeframe.MINUTE_1,)))
+    assert await store.get("a") == other
+    await store.delete("a")
+    with pytest.raises(TargetNotFoundError, match="there is no target a; ListIngestionTargets"):
+        await store.update(other, seen)
+    with pytest.raises(TargetNotFoundError):
+        await store.get("a")
+
+
 async def fill_but_one(storage: Storage) -> None:
     """Leave room for one more target."""
     await fetch(
         storage,
         """
-        INSERT INTO ingestion_target (name, symbols, timeframes, provider)
-        SELECT 'n' || number, '{}', '{1d}', 'alpaca' FROM generate_series(2, %s) AS number
+        INSERT INTO ingestion_target (name, symbols, timeframes, providers)
+        SELECT 'n' || number, '{}', '{1d}', '{alpaca}' FROM generate_series(2, %s) AS number
         """,
         [MOST_TARGETS],
     )
@@ -149,8 +180,8 @@ async def test_create_given_another_one_under_way_waits_and_counts_it(storage: S
     store = TargetStore(storage.pools)
     async with storage.owner.connection() as other, other.transaction():
         await other.execute(
-            "INSERT INTO ingestion_target (name, symbols, timeframes, provider)"
-            " VALUES ('first', '{}', '{1d}', 'alpaca')"
+            "INSERT INTO ingestion_target (name, symbols, timeframes, providers)"
+            " VALUES ('first', '{}', '{1d}', '{alpaca}')"
         )
         second = asyncio.create_task(create(store, "second"))
 

@@ -11,6 +11,7 @@ import pytest
 from marketdata.domain.exchange_hours import get_calendar
 from marketdata.domain.ingestion_run import IngestionMode, RunState
 from marketdata.domain.ingestion_target import IngestionTarget
+from marketdata.domain.provider import ProviderDescription
 from marketdata.domain.schedule import ScheduleTimes, due_slots, series_of
 from marketdata.domain.time_range import TimeRange
 from marketdata.errors import ProviderNotReadyError, ServiceUnavailableError
@@ -27,10 +28,12 @@ from tests.support.scheduling import (
     Targets,
     all_over,
     at,
+    of_minutes,
     replica,
     slots_with_runs,
     target,
 )
+from tests.support.scripted_provider import OneProvider, ScriptedProvider
 from tests.support.storage import Storage
 from tests.support.symbols import create_symbols
 from tests.support.waiting import until
@@ -72,7 +75,11 @@ async def test_five_schedulers_given_two_hundred_slots_start_each_once(stocks: S
             await asyncio.gather(*(one.scheduler.look() for one in replicas))
             replicas[0].one.ingestion.executor.wake()
             await all_over(stocks)
-    first = ["slot/1/daily/1d/2024-03-08T03:00:00Z", "slot/1/minutes/1m/2024-03-08T20:00:00Z"]
+    first = [
+        "slot/1/daily/1d/2024-03-08T03:00:00Z",
+        "slot/1/daily/1m/2024-03-08T03:00:00Z",
+        "slot/1/minutes/1m/2024-03-08T20:00:00Z",
+    ]
     runs = await slots_with_runs(stocks)
     assert sorted(runs) == sorted(first + [name for _, name in due])
 
@@ -85,16 +92,14 @@ async def test_scheduler_given_another_died_goes_on_with_the_newest_slot(
     dead = replica(stocks, targets, FRIDAY)
     async with executing(dead.one):
         async with dead.scheduler.running(wake_seconds=60):
-            await until(lambda: _has_runs(stocks, 1))
+            await until(lambda: _has_runs(stocks, 2))
         await all_over(stocks)
     later = replica(stocks, targets, "2024-03-08 20:21")
-    assert [run.request.request_id for run in await later.scheduler.look()] == [
-        "slot/1/minutes/1m/2024-03-08T20:20:00Z"
-    ]
+    assert of_minutes(await later.scheduler.look()) == ["slot/1/minutes/1m/2024-03-08T20:20:00Z"]
     assert said(caplog, "schedule_slots_missed") == ["3"]
     again = replica(stocks, targets, "2024-03-08 20:22")
     assert await again.scheduler.look() == []
-    assert len(await slots_with_runs(stocks)) == 2
+    assert len(await slots_with_runs(stocks, "minutes")) == 2
 
 
 async def test_scheduler_given_an_end_in_the_middle_of_a_start_leaves_the_slot_to_others(
@@ -117,8 +122,8 @@ async def test_scheduler_given_an_end_in_the_middle_of_a_start_leaves_the_slot_t
         await asyncio.gather(look, return_exceptions=True)
     assert look.cancelled()
     assert await slots_with_runs(stocks) == []
-    assert len(await next_one.scheduler.look()) == 1
-    assert await slots_with_runs(stocks) == ["slot/1/minutes/1m/2024-03-08T20:00:00Z"]
+    assert len(await next_one.scheduler.look()) == 2
+    assert await slots_with_runs(stocks, "minutes") == ["slot/1/minutes/1m/2024-03-08T20:00:00Z"]
 
 
 async def test_scheduler_given_first_start_executes_the_newest_slot_only(
@@ -129,6 +134,7 @@ async def test_scheduler_given_first_start_executes_the_newest_slot_only(
     one = replica(stocks, Targets([wanted]), FRIDAY)
     assert [run.request.request_id for run in await one.scheduler.look()] == [
         "slot/1/minutes/1m/2024-03-08T20:00:00Z",
+        "slot/1/daily/1m/2024-03-08T03:00:00Z",
         "slot/1/repair/1m/2024-03-08T05:00:00Z",
         "slot/1/daily/1d/2024-03-08T03:00:00Z",
         "slot/1/repair/1d/2024-03-08T05:00:00Z",
@@ -152,7 +158,7 @@ async def test_scheduler_given_a_run_that_goes_on_lets_the_next_slot_wait(
 ) -> None:
     """Another run of the same would fetch the same; once it is over the newest slot has its turn."""
     one = replica(stocks, Targets([target("A")]), FRIDAY)
-    assert len(await one.scheduler.look()) == 1
+    assert len(await one.scheduler.look()) == 2
     for _ in range(2):
         one.one.clock.advance(300)
         assert await one.scheduler.look() == []
@@ -169,25 +175,85 @@ async def test_scheduler_given_a_provider_that_is_not_ready_says_it_once_and_wai
     """Its slot stays due, other targets are kept current meanwhile, and a key that comes ends it."""
     one = replica(stocks, Targets(), FRIDAY)
     missing = ["files"]
+    others = OneProvider(ScriptedProvider({}, name="files"))
 
     def provider_of(name: str) -> Provider:
         if name in missing:
             raise ProviderNotReadyError(f"{name} needs MARKETDATA_FILES_DIR")
         return one.one.provider
 
-    targets = Targets([target("A", provider="files"), target("B", target_id=2)])
+    def describe(name: str) -> ProviderDescription | None:
+        return others.find(name) or OneProvider(one.one.provider).find(name)
+
+    targets = Targets([target("A", providers=("files",)), target("B", target_id=2)])
     runs = one.one.ingestion.runs
-    starter = RunStarter(runs, provider_of, one.one.clock, lambda: None)
+    starter = RunStarter(runs, provider_of, describe, one.one.clock, lambda: None)
     reader = SlotReader(stocks.pools)
     scheduler = Scheduler(targets.list_all, reader, runs, starter, one.one.clock)
     for _ in range(3):
         await scheduler.look()
-    assert await slots_with_runs(stocks) == ["slot/2/minutes/1m/2024-03-08T20:00:00Z"]
-    assert said(caplog, TROUBLE) == ["files needs MARKETDATA_FILES_DIR"]
+    assert await slots_with_runs(stocks, "minutes") == ["slot/2/minutes/1m/2024-03-08T20:00:00Z"]
+    assert said(caplog, TROUBLE) == ["files needs MARKETDATA_FILES_DIR"] * 2  # of each of its jobs
     missing.clear()
-    assert [run.request.request_id for run in await scheduler.look()] == [
-        "slot/1/minutes/1m/2024-03-08T20:00:00Z"
-    ]
+    assert of_minutes(await scheduler.look()) == ["slot/1/minutes/1m/2024-03-08T20:00:00Z"]
+
+
+async def test_scheduler_given_a_defect_with_one_target_goes_on_with_the_others(
+    stocks: Storage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged with the target's name, once and not at every wake-up, until it is another."""
+    one = replica(stocks, Targets(), FRIDAY)
+    defects = ["first", "first", "second"]
+
+    class Defective(SlotReader):
+        async def active_symbols(self) -> tuple[str, ...]:
+            if defects:
+                raise RuntimeError(defects.pop(0))
+            return await super().active_symbols()
+
+    targets = Targets([target(timeframes=(DAY,)), target("B", timeframes=(DAY,), target_id=2)])
+    runs, starter = one.one.ingestion.runs, one.one.ingestion.starter
+    scheduler = Scheduler(targets.list_all, Defective(stocks.pools), runs, starter, one.one.clock)
+    for expected in (1, 1, 2):
+        await scheduler.look()
+        assert await slots_with_runs(stocks) == ["slot/2/daily/1d/2024-03-08T03:00:00Z"]
+        found = [vars(each) for each in caplog.records if each.message == "schedule_target_defect"]
+        assert [fields["target"] for fields in found] == ["target-1"] * expected
+    assert len(await scheduler.look()) == 1
+
+
+async def test_minutes_given_a_session_are_fetched_again_for_half_an_hour_and_at_night_for_days(
+    stocks: Storage,
+) -> None:
+    """What is late comes with the next slot; what is corrected later comes with the close."""
+    one = replica(stocks, Targets([target("A")]), FRIDAY)
+    spans: dict[str, list[tuple[str, int]]] = {"minutes": [], "daily": []}
+    async with executing(one.one):
+        for now in (FRIDAY, "2024-03-08 20:07", "2024-03-12 02:03"):
+            one.set_clock(at(now))
+            for run in await one.scheduler.look():
+                await one.one.over(run)
+    rows = await fetch(
+        stocks,
+        "SELECT request_id, extract(epoch FROM task.range_end - task.range_start)::int / 60"
+        " FROM ingestion_task AS task JOIN ingestion_run USING (run_id) ORDER BY 1",
+    )
+    for name, minutes in rows:
+        job, _, time = name.split("/")[2:]
+        spans[job].append((time, minutes))
+    week, night = 7 * 24 * 60, 5 * 24 * 60
+    monday = 78 * 60 - 4  # from the last fetch, on Friday at 20:07, to 02:03 of Tuesday
+    assert spans == {
+        "minutes": [
+            ("2024-03-08T20:00:00Z", week),
+            ("2024-03-08T20:05:00Z", 30 + 5),
+            ("2024-03-12T00:05:00Z", 30 + monday),
+        ],
+        "daily": [
+            ("2024-03-08T03:00:00Z", week),
+            ("2024-03-12T02:00:00Z", night + monday),
+        ],
+    }
 
 
 async def test_scheduler_given_symbols_created_later_includes_them_from_the_next_slot_on(
@@ -202,7 +268,10 @@ async def test_scheduler_given_symbols_created_later_includes_them_from_the_next
         for symbol in ("A", "B"):
             await create_symbols(storage, symbol)
             one.one.clock.advance(300)
-            found.append([run.request.symbols for run in await one.scheduler.look()])
+            started = await one.scheduler.look()
+            found.append(
+                [run.request.symbols for run in started if "minutes" in run.request.request_id]
+            )
             await all_over(storage)
     assert found == [[("A",), ("A",)], [("A", "B"), ("A", "B")]]
     assert said(caplog, TROUBLE) == ["1 unknown, left out until CreateSymbol adds them: B"]
@@ -224,8 +293,8 @@ async def test_scheduler_given_another_that_knows_other_symbols_leaves_the_slot_
 
     late = replica(storage, targets, FRIDAY, Overtaken(storage.pools))
     assert await late.scheduler.look() == []
-    (run,) = await other.one.ingestion.runs.list_page(None, 10)
-    assert run.request.symbols == ("A",)
+    runs = await other.one.ingestion.runs.list_page(None, 10)
+    assert [run.request.symbols for run in runs] == [("A",), ("A",)]
     assert await late.scheduler.look() == []
     assert said(caplog, TROUBLE) == []
 
@@ -245,7 +314,7 @@ async def test_running_given_failures_and_an_end_goes_on_and_leaves_no_task(stoc
     scheduler = Scheduler(list_targets, SlotReader(stocks.pools), runs, starter, one.one.clock)
     before = asyncio.all_tasks()
     async with scheduler.running(wake_seconds=0.05):
-        await until(lambda: _has_runs(stocks, 1))
+        await until(lambda: _has_runs(stocks, 2))
     assert asyncio.all_tasks() == before
 
 

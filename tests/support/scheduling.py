@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Final
 
+from marketdata.domain.ingestion_run import IngestionRun
 from marketdata.domain.ingestion_target import IngestionTarget
 from marketdata.domain.time_range import to_unix_us
 from marketdata.domain.timeframe import Timeframe
@@ -66,13 +67,13 @@ def replica(
 def target(
     *symbols: str,
     timeframes: tuple[Timeframe, ...] = (MINUTE,),
-    provider: str = "alpaca",
+    providers: tuple[str, ...] = ("alpaca",),
     history_start: date | None = None,
     target_id: int = 1,
 ) -> IngestionTarget:
     """Want symbols kept current from `FRIDAY` on; none: all active ones."""
     name = f"target-{target_id}"
-    return IngestionTarget(name, symbols, timeframes, provider, history_start, target_id, at(FRIDAY))
+    return IngestionTarget(name, symbols, timeframes, providers, history_start, target_id, at(FRIDAY))
 
 
 def at(text: str) -> int:
@@ -80,11 +81,15 @@ def at(text: str) -> int:
     return to_unix_us(datetime.fromisoformat(text).replace(tzinfo=UTC))
 
 
-async def slots_with_runs(storage: Storage) -> list[str]:
-    """List the slot of every run, in the order of their starts."""
-    return [
-        name for (name,) in await fetch(storage, "SELECT request_id FROM ingestion_run ORDER BY run_id")
-    ]
+async def slots_with_runs(storage: Storage, job: str = "") -> list[str]:
+    """List the slot of every run, in the order of their starts; of one job, if it is said."""
+    rows = await fetch(storage, "SELECT request_id FROM ingestion_run ORDER BY run_id")
+    return [name for (name,) in rows if job in name]
+
+
+def of_minutes(runs: Sequence[IngestionRun]) -> list[str]:
+    """List the slots of runs that fetch minutes during a session."""
+    return [run.request.request_id for run in runs if "/minutes/" in run.request.request_id]
 
 
 async def all_over(storage: Storage) -> None:

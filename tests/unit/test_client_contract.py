@@ -56,6 +56,7 @@ CALLS: Final = {
     "DropQuarantinedBars": "drop_quarantined_bars",
     "ListIngestionTargets": "list_ingestion_targets",
     "CreateIngestionTarget": "create_ingestion_target",
+    "UpdateIngestionTarget": "update_ingestion_target",
     "DeleteIngestionTarget": "delete_ingestion_target",
 }
 # Sent twice, they would report a failure of what was done, or hide what the first one did.
@@ -157,7 +158,7 @@ def test_public_names_given_package_are_these() -> None:
             "RunState", "RunStatus", "RunTrouble",
             "SessionCounts", "SessionHours", "Symbol", "SymbolField", "SymbolMatch", "SymbolOrder",
             "SymbolStatus", "SymbolValidity", "SymbolVerdict", "SyncBarStream", "SyncMarketDataClient",
-            "Timeframe", "TimeframeStatistics", "UnadjustedAction", "UploadResult",
+            "TargetField", "Timeframe", "TimeframeStatistics", "UnadjustedAction", "UploadResult",
         }
     )  # fmt: skip
     assert all(hasattr(client, name) for name in client.__all__)

@@ -140,12 +140,12 @@ def test_request_id_given_a_slot_names_target_job_timeframe_and_time() -> None:
 
 
 def test_series_given_targets_repair_where_history_is_wanted() -> None:
-    """Minutes go with the session, the rest with its close; without a history nothing is repaired."""
+    """All go with the close, minutes with the session too; without a history nothing is repaired."""
     timeframes = (Timeframe.MINUTE_1, Timeframe.HOUR_1, Timeframe.DAY_1)
-    target = IngestionTarget("a", (), timeframes, "p", None, 3, 0)
+    target = IngestionTarget("a", (), timeframes, ("p",), None, 3, 0)
     jobs = [(series.job.value, series.timeframe.value) for series in series_of(target)]
-    assert jobs == [("minutes", "1m"), ("daily", "1h"), ("daily", "1d")]
-    target = IngestionTarget("a", (), (Timeframe.DAY_1,), "p", date(2020, 1, 1), 3, 0)
+    assert jobs == [("minutes", "1m"), ("daily", "1m"), ("daily", "1h"), ("daily", "1d")]
+    target = IngestionTarget("a", (), (Timeframe.DAY_1,), ("p",), date(2020, 1, 1), 3, 0)
     assert [series.job.value for series in series_of(target)] == ["daily", "repair"]
 
 

@@ -1,4 +1,4 @@
-"""Targets: created, listed, deleted."""
+"""Targets: created, listed, changed, deleted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from marketdata.errors import (
     TargetAlreadyExistsError,
     TargetNotFoundError,
     TooManyTargetsError,
+    WriteConflictError,
 )
 from marketdata.storage.pools import Connection, Pools
 from marketdata.storage.symbol_rows import fetch_rows
@@ -26,8 +27,8 @@ _MOST_SYMBOLS_A_PAGE: Final = 20_000
 # Against a second creation between the count and the row; reads go on.
 _LOCK: Final = "LOCK TABLE ingestion_target IN SHARE ROW EXCLUSIVE MODE"
 _INSERT: Final = sql.SQL("""
-    INSERT INTO ingestion_target (name, symbols, timeframes, provider, history_start)
-    SELECT %(name)s, %(symbols)s, %(timeframes)s, %(provider)s, %(history_start)s
+    INSERT INTO ingestion_target (name, symbols, timeframes, providers, history_start)
+    SELECT %(name)s, %(symbols)s, %(timeframes)s, %(providers)s, %(history_start)s
      WHERE (SELECT count(*) FROM ingestion_target) < %(most)s
     ON CONFLICT (name) DO NOTHING
 """)
@@ -43,6 +44,16 @@ _PAGE: Final = sql.SQL("""
      WHERE symbols_before < %(most_symbols)s
      ORDER BY name LIMIT %(limit)s
 """).format()
+# What was checked together is stored together, or not at all. By the primary key.
+_UPDATE: Final = """
+    UPDATE ingestion_target
+       SET symbols = %(symbols)s, timeframes = %(timeframes)s, providers = %(providers)s,
+           history_start = %(history_start)s
+     WHERE target_id = %(target_id)s
+       AND symbols = %(seen_symbols)s AND timeframes = %(seen_timeframes)s
+       AND providers = %(seen_providers)s
+       AND history_start IS NOT DISTINCT FROM %(seen_history_start)s
+"""
 _DELETE: Final = "DELETE FROM ingestion_target WHERE name = %(name)s"
 
 
@@ -111,6 +122,51 @@ class TargetStore:
         async with self._pools.query() as connection:
             return [_to_target(row) for row in await fetch_rows(connection, _ALL, {})]
 
+    async def get(self, name: str) -> IngestionTarget:
+        """Get a target.
+
+        Raises
+        ------
+        TargetNotFoundError
+            There is none of that name.
+        """
+        async with self._pools.query() as connection:
+            found = await _read(connection, name)
+        if found is None:
+            raise _not_found(name)
+        return found
+
+    async def update(self, seen: IngestionTarget, changed: NewIngestionTarget) -> IngestionTarget:
+        """Change a target that is still as it was seen; return it as stored.
+
+        Parameters
+        ----------
+        seen : IngestionTarget
+            As `get` gave it.
+        changed : NewIngestionTarget
+            What it is to be, under the same name.
+
+        Raises
+        ------
+        TargetNotFoundError
+            It was deleted meanwhile.
+        WriteConflictError
+            Somebody else changed it meanwhile.
+        """
+        before = {f"seen_{name}": value for name, value in _parameters(seen).items()}
+        parameters = {**_parameters(changed), **before, "target_id": seen.target_id}
+        async with self._pools.query() as connection, connection.transaction():
+            cursor = await connection.execute(_UPDATE, parameters)
+            found = await _read(connection, seen.name)
+        if found is None:
+            raise _not_found(seen.name)
+        if not cursor.rowcount:
+            raise WriteConflictError(
+                f"target {seen.name} was changed by somebody else meanwhile; look at it, and send the "
+                "change again"
+            )
+        return found
+
     async def delete(self, name: str) -> None:
         """Delete a target; what was fetched for it stays.
 
@@ -122,9 +178,13 @@ class TargetStore:
         async with self._pools.query() as connection:
             cursor = await connection.execute(_DELETE, {"name": name})
         if not cursor.rowcount:
-            raise TargetNotFoundError(
-                f"there is no target {name}; ListIngestionTargets lists them", metadata={"name": name}
-            )
+            raise _not_found(name)
+
+
+def _not_found(name: str) -> TargetNotFoundError:
+    return TargetNotFoundError(
+        f"there is no target {name}; ListIngestionTargets lists them", metadata={"name": name}
+    )
 
 
 async def _read(connection: Connection, name: str) -> IngestionTarget | None:
@@ -137,7 +197,7 @@ def _parameters(target: NewIngestionTarget) -> dict[str, Any]:
         "name": target.name,
         "symbols": list(target.symbols),
         "timeframes": [timeframe.value for timeframe in target.timeframes],
-        "provider": target.provider,
+        "providers": list(target.providers),
         "history_start": target.history_start,
         "most": MOST_TARGETS,
     }
@@ -148,7 +208,7 @@ def _to_target(row: Mapping[str, Any]) -> IngestionTarget:
         name=row["name"],
         symbols=tuple(row["symbols"]),
         timeframes=tuple(Timeframe(label) for label in row["timeframes"]),
-        provider=row["provider"],
+        providers=tuple(row["providers"]),
         history_start=row["history_start"],
         target_id=row["target_id"],
         created_us=to_unix_us(row["created_at"]),

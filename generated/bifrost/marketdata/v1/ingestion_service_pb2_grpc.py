@@ -92,6 +92,11 @@ class IngestionServiceStub:
                 request_serializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.CreateIngestionTargetRequest.SerializeToString,
                 response_deserializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.CreateIngestionTargetResponse.FromString,
                 _registered_method=True)
+        self.UpdateIngestionTarget = channel.unary_unary(
+                '/bifrost.marketdata.v1.IngestionService/UpdateIngestionTarget',
+                request_serializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.UpdateIngestionTargetRequest.SerializeToString,
+                response_deserializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.UpdateIngestionTargetResponse.FromString,
+                _registered_method=True)
         self.DeleteIngestionTarget = channel.unary_unary(
                 '/bifrost.marketdata.v1.IngestionService/DeleteIngestionTarget',
                 request_serializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.DeleteIngestionTargetRequest.SerializeToString,
@@ -181,9 +186,17 @@ class IngestionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateIngestionTarget(self, request, context):
-        """Stores what is to be kept current. A provider that lacks a setting may be named. ALREADY_EXISTS
+        """Stores what is to be kept current. Providers that lack a setting may be named. ALREADY_EXISTS
         (TARGET_ALREADY_EXISTS) where there is a target of that name; RESOURCE_EXHAUSTED (TOO_MANY_TARGETS) where
         there are 1,000.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateIngestionTarget(self, request, context):
+        """Changes a target; what was fetched for it stays. Sent again it changes nothing. NOT_FOUND (TARGET_NOT_FOUND);
+        ABORTED (WRITE_CONFLICT) where somebody else changed it meanwhile.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -253,6 +266,11 @@ def add_IngestionServiceServicer_to_server(servicer, server):
                     servicer.CreateIngestionTarget,
                     request_deserializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.CreateIngestionTargetRequest.FromString,
                     response_serializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.CreateIngestionTargetResponse.SerializeToString,
+            ),
+            'UpdateIngestionTarget': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateIngestionTarget,
+                    request_deserializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.UpdateIngestionTargetRequest.FromString,
+                    response_serializer=bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.UpdateIngestionTargetResponse.SerializeToString,
             ),
             'DeleteIngestionTarget': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteIngestionTarget,
@@ -558,6 +576,33 @@ class IngestionService:
             '/bifrost.marketdata.v1.IngestionService/CreateIngestionTarget',
             bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.CreateIngestionTargetRequest.SerializeToString,
             bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.CreateIngestionTargetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateIngestionTarget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bifrost.marketdata.v1.IngestionService/UpdateIngestionTarget',
+            bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.UpdateIngestionTargetRequest.SerializeToString,
+            bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2.UpdateIngestionTargetResponse.FromString,
             options,
             channel_credentials,
             insecure,

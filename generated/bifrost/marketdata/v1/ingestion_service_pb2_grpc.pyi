@@ -67,9 +67,13 @@ class IngestionServiceStub:
     ListIngestionTargets: _grpc.UnaryUnaryMultiCallable[_ingestion_target_pb2.ListIngestionTargetsRequest, _ingestion_target_pb2.ListIngestionTargetsResponse]
     """Lists targets, by name, a page at a time."""
     CreateIngestionTarget: _grpc.UnaryUnaryMultiCallable[_ingestion_target_pb2.CreateIngestionTargetRequest, _ingestion_target_pb2.CreateIngestionTargetResponse]
-    """Stores what is to be kept current. A provider that lacks a setting may be named. ALREADY_EXISTS
+    """Stores what is to be kept current. Providers that lack a setting may be named. ALREADY_EXISTS
     (TARGET_ALREADY_EXISTS) where there is a target of that name; RESOURCE_EXHAUSTED (TOO_MANY_TARGETS) where
     there are 1,000.
+    """
+    UpdateIngestionTarget: _grpc.UnaryUnaryMultiCallable[_ingestion_target_pb2.UpdateIngestionTargetRequest, _ingestion_target_pb2.UpdateIngestionTargetResponse]
+    """Changes a target; what was fetched for it stays. Sent again it changes nothing. NOT_FOUND (TARGET_NOT_FOUND);
+    ABORTED (WRITE_CONFLICT) where somebody else changed it meanwhile.
     """
     DeleteIngestionTarget: _grpc.UnaryUnaryMultiCallable[_ingestion_target_pb2.DeleteIngestionTargetRequest, _ingestion_target_pb2.DeleteIngestionTargetResponse]
     """Deletes a target; what was fetched for it stays. NOT_FOUND (TARGET_NOT_FOUND)."""
@@ -111,9 +115,13 @@ class IngestionServiceAsyncStub(IngestionServiceStub):
     ListIngestionTargets: _aio.UnaryUnaryMultiCallable[_ingestion_target_pb2.ListIngestionTargetsRequest, _ingestion_target_pb2.ListIngestionTargetsResponse]  # type: ignore[assignment]
     """Lists targets, by name, a page at a time."""
     CreateIngestionTarget: _aio.UnaryUnaryMultiCallable[_ingestion_target_pb2.CreateIngestionTargetRequest, _ingestion_target_pb2.CreateIngestionTargetResponse]  # type: ignore[assignment]
-    """Stores what is to be kept current. A provider that lacks a setting may be named. ALREADY_EXISTS
+    """Stores what is to be kept current. Providers that lack a setting may be named. ALREADY_EXISTS
     (TARGET_ALREADY_EXISTS) where there is a target of that name; RESOURCE_EXHAUSTED (TOO_MANY_TARGETS) where
     there are 1,000.
+    """
+    UpdateIngestionTarget: _aio.UnaryUnaryMultiCallable[_ingestion_target_pb2.UpdateIngestionTargetRequest, _ingestion_target_pb2.UpdateIngestionTargetResponse]  # type: ignore[assignment]
+    """Changes a target; what was fetched for it stays. Sent again it changes nothing. NOT_FOUND (TARGET_NOT_FOUND);
+    ABORTED (WRITE_CONFLICT) where somebody else changed it meanwhile.
     """
     DeleteIngestionTarget: _aio.UnaryUnaryMultiCallable[_ingestion_target_pb2.DeleteIngestionTargetRequest, _ingestion_target_pb2.DeleteIngestionTargetResponse]  # type: ignore[assignment]
     """Deletes a target; what was fetched for it stays. NOT_FOUND (TARGET_NOT_FOUND)."""
@@ -218,9 +226,19 @@ class IngestionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ingestion_target_pb2.CreateIngestionTargetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ingestion_target_pb2.CreateIngestionTargetResponse, _abc.Awaitable[_ingestion_target_pb2.CreateIngestionTargetResponse]]:
-        """Stores what is to be kept current. A provider that lacks a setting may be named. ALREADY_EXISTS
+        """Stores what is to be kept current. Providers that lack a setting may be named. ALREADY_EXISTS
         (TARGET_ALREADY_EXISTS) where there is a target of that name; RESOURCE_EXHAUSTED (TOO_MANY_TARGETS) where
         there are 1,000.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateIngestionTarget(
+        self,
+        request: _ingestion_target_pb2.UpdateIngestionTargetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingestion_target_pb2.UpdateIngestionTargetResponse, _abc.Awaitable[_ingestion_target_pb2.UpdateIngestionTargetResponse]]:
+        """Changes a target; what was fetched for it stays. Sent again it changes nothing. NOT_FOUND (TARGET_NOT_FOUND);
+        ABORTED (WRITE_CONFLICT) where somebody else changed it meanwhile.
         """
 
     @_abc_1.abstractmethod

@@ -6,6 +6,7 @@ isort:skip_file
 from bifrost.marketdata.v1 import timeframe_pb2 as _timeframe_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -31,7 +32,7 @@ class IngestionTarget(_message.Message):
     SYMBOLS_FIELD_NUMBER: _builtins.int
     ALL_SYMBOLS_FIELD_NUMBER: _builtins.int
     TIMEFRAMES_FIELD_NUMBER: _builtins.int
-    PROVIDER_FIELD_NUMBER: _builtins.int
+    PROVIDERS_FIELD_NUMBER: _builtins.int
     HISTORY_START_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     target_id: _builtins.int
@@ -40,8 +41,6 @@ class IngestionTarget(_message.Message):
     """Unique, for people and commands: ``us-daily``."""
     all_symbols: _builtins.bool
     """Whether it stands for all active symbols, also those that are created later."""
-    provider: _builtins.str
-    """Name of its provider."""
     history_start: _builtins.str
     """From when on history is wanted, an ISO 8601 date: ``2000-01-03``; empty: none but what a run in the mode
     BATCH fetches.
@@ -55,6 +54,10 @@ class IngestionTarget(_message.Message):
         """Of which timeframes."""
 
     @_builtins.property
+    def providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of its providers, in the order in which they are asked: each stands in for those before it."""
+
+    @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
 
@@ -66,13 +69,13 @@ class IngestionTarget(_message.Message):
         symbols: _abc.Iterable[_builtins.str] | None = ...,
         all_symbols: _builtins.bool = ...,
         timeframes: _abc.Iterable[_timeframe_pb2.Timeframe.ValueType] | None = ...,
-        provider: _builtins.str = ...,
+        providers: _abc.Iterable[_builtins.str] | None = ...,
         history_start: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_symbols", b"all_symbols", "create_time", b"create_time", "history_start", b"history_start", "name", b"name", "provider", b"provider", "symbols", b"symbols", "target_id", b"target_id", "timeframes", b"timeframes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_symbols", b"all_symbols", "create_time", b"create_time", "history_start", b"history_start", "name", b"name", "providers", b"providers", "symbols", b"symbols", "target_id", b"target_id", "timeframes", b"timeframes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -146,16 +149,12 @@ class CreateIngestionTargetRequest(_message.Message):
     SYMBOLS_FIELD_NUMBER: _builtins.int
     ALL_SYMBOLS_FIELD_NUMBER: _builtins.int
     TIMEFRAMES_FIELD_NUMBER: _builtins.int
-    PROVIDER_FIELD_NUMBER: _builtins.int
+    PROVIDERS_FIELD_NUMBER: _builtins.int
     HISTORY_START_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """1 to 50 of a-z, 0-9, - and _; unique. Required."""
     all_symbols: _builtins.bool
     """Whether it is for all active symbols, also those that are created later."""
-    provider: _builtins.str
-    """Name of the provider, as ListProviders has it, or ``iex``. Required. It may lack a setting, such as its
-    key: the target then waits until the provider is ready.
-    """
     history_start: _builtins.str
     """From when on history is wanted, an ISO 8601 date of 1900 to 2099: ``2000-01-03``. Empty: none but what a
     run in the mode BATCH fetches.
@@ -168,7 +167,16 @@ class CreateIngestionTargetRequest(_message.Message):
 
     @_builtins.property
     def timeframes(self) -> _containers.RepeatedScalarFieldContainer[_timeframe_pb2.Timeframe.ValueType]:
-        """Timeframes that are stored and that the provider has, without repeats. Required."""
+        """Timeframes that are stored and that at least one of the providers has, without repeats; the first one that
+        has it is asked for it first. Required.
+        """
+
+    @_builtins.property
+    def providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of 1 to 5 providers, as ListProviders has them, or ``iex``, without repeats: the first one is asked, and
+        each other for what those before it fail to give. Required. They may lack a setting, such as a key: the
+        target then does without them, and where none is ready waits.
+        """
 
     def __init__(
         self,
@@ -177,12 +185,12 @@ class CreateIngestionTargetRequest(_message.Message):
         symbols: _abc.Iterable[_builtins.str] | None = ...,
         all_symbols: _builtins.bool = ...,
         timeframes: _abc.Iterable[_timeframe_pb2.Timeframe.ValueType] | None = ...,
-        provider: _builtins.str = ...,
+        providers: _abc.Iterable[_builtins.str] | None = ...,
         history_start: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_symbols", b"all_symbols", "history_start", b"history_start", "name", b"name", "provider", b"provider", "symbols", b"symbols", "timeframes", b"timeframes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_symbols", b"all_symbols", "history_start", b"history_start", "name", b"name", "providers", b"providers", "symbols", b"symbols", "timeframes", b"timeframes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -211,6 +219,69 @@ class CreateIngestionTargetResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateIngestionTargetResponse: _TypeAlias = CreateIngestionTargetResponse  # noqa: Y015
+
+@_typing.final
+class UpdateIngestionTargetRequest(_message.Message):
+    """Request of UpdateIngestionTarget."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name. Required."""
+    @_builtins.property
+    def target(self) -> Global___IngestionTarget:
+        """The new values of the fields in the mask, as CreateIngestionTargetRequest takes them. Required. What is not in
+        the mask is ignored.
+        """
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Which fields to change: symbols, all_symbols, timeframes, providers, history_start. Required; any other
+        path is INVALID_ARGUMENT. With `symbols` it is for those and no longer for all; `all_symbols` has to be set
+        where it is in the mask without `symbols`.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        target: Global___IngestionTarget | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "target", b"target", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateIngestionTargetRequest: _TypeAlias = UpdateIngestionTargetRequest  # noqa: Y015
+
+@_typing.final
+class UpdateIngestionTargetResponse(_message.Message):
+    """Response of UpdateIngestionTarget."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def target(self) -> Global___IngestionTarget:
+        """The target as stored."""
+
+    def __init__(
+        self,
+        *,
+        target: Global___IngestionTarget | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateIngestionTargetResponse: _TypeAlias = UpdateIngestionTargetResponse  # noqa: Y015
 
 @_typing.final
 class DeleteIngestionTargetRequest(_message.Message):
