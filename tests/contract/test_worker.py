@@ -102,7 +102,7 @@ async def test_worker_given_a_target_executes_its_slots_at_the_times_that_are_se
     """What is due is named after the settings, which the log repeats at the start."""
     caplog.set_level("INFO")
     await create_symbols(storage, "AAPL")
-    wanted = NewIngestionTarget("days", ("AAPL",), (Timeframe.DAY_1,), "alpaca", date(2024, 1, 2))
+    wanted = NewIngestionTarget("days", ("AAPL",), (Timeframe.DAY_1,), ("alpaca",), date(2024, 1, 2))
     await TargetStore(storage.pools).create(wanted)
     async with alpaca() as (_, settings):
         times = {"MARKETDATA_SCHEDULE_REPAIR_AT": "06:30", "MARKETDATA_SCHEDULE_WAKE_SECONDS": 0.2}
@@ -124,7 +124,7 @@ async def test_worker_given_sigterm_leaves_its_claims_to_the_next(
 ) -> None:
     """It ends in the middle of a run, whose lease has an hour to go: another goes on at once."""
     await create_symbols(storage, "AAPL")
-    wanted = NewIngestionTarget("days", ("AAPL",), (Timeframe.DAY_1,), "alpaca")
+    wanted = NewIngestionTarget("days", ("AAPL",), (Timeframe.DAY_1,), ("alpaca",))
     await TargetStore(storage.pools).create(wanted)
     async with alpaca() as (server, settings):
         server.answer_seconds = 60
