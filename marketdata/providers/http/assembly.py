@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from marketdata.clock import Clock
-from marketdata.providers.http.breaker import Breaker
+from marketdata.providers.http.breaker import OPEN_SECONDS, Breaker
 from marketdata.providers.http.caller import DailyQuota, Patience, ProviderCaller
 from marketdata.providers.http.client import CallBounds, HttpClient
 from marketdata.providers.http.pace import Pace
@@ -28,6 +28,8 @@ class Surroundings:
         What a call may take.
     patience : Patience
         How often a call is made anew.
+    rest_seconds : float
+        How long a provider that failed again and again is left alone; see `Breaker`.
     """
 
     quota: Quota
@@ -35,6 +37,7 @@ class Surroundings:
     clock: Clock
     bounds: CallBounds = field(default_factory=CallBounds)
     patience: Patience = field(default_factory=Patience)
+    rest_seconds: float = OPEN_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ def make_caller(
         provider,
         HttpClient(access.address, around.bounds, around.clock, access.headers),
         pace=Pace(provider, limits, around.waits),
-        breaker=Breaker(provider),
+        breaker=Breaker(provider, open_seconds=around.rest_seconds),
         waits=around.waits,
         patience=around.patience,
         redactor=Redactor(access.secrets),

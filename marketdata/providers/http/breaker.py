@@ -14,7 +14,7 @@ from marketdata.errors import ProviderUnavailableError
 # Two calls with all their retries: one call can fail by what it asks for.
 _FAILURES: Final = 8
 # Long enough to be worth it, short enough that a run that waits still gets its bars.
-_OPEN_SECONDS: Final = 30.0
+OPEN_SECONDS: Final = 30.0
 
 
 class Breaker:
@@ -31,7 +31,7 @@ class Breaker:
     """
 
     def __init__(
-        self, provider: str, failures: int = _FAILURES, open_seconds: float = _OPEN_SECONDS
+        self, provider: str, failures: int = _FAILURES, open_seconds: float = OPEN_SECONDS
     ) -> None:
         self._provider = provider
         self._most = failures

@@ -16,7 +16,7 @@ def make_yahoo(around: Surroundings) -> YahooProvider:
         PROVIDER,
         YahooClient(around.clock, threads=LIMITS.calls_at_once),
         pace=Pace(PROVIDER, LIMITS, around.waits),
-        breaker=Breaker(PROVIDER),
+        breaker=Breaker(PROVIDER, open_seconds=around.rest_seconds),
         waits=around.waits,
         patience=around.patience,
         redactor=Redactor(()),

@@ -1,0 +1,176 @@
+"""The truth of a simulated year, and how its provider departs from it: by a seed, and a table.
+
+The sessions of 2024 have both switches of the clocks, holidays and three half days. The provider
+begins in November 2023.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import numpy as np
+
+from tests.support.year.series import NEVER_US, Series, in_pence, slightly_wrong, spiked, walked
+from tests.support.year.sessions import (
+    DAY_US,
+    HOUR_US,
+    MINUTE_US,
+    Int64,
+    Sessions,
+    extended_hours,
+    sessions_of,
+    utc,
+)
+
+#: A ticker and a timeframe: ``1d`` or ``1m``.
+Key = tuple[str, str]
+
+#: When the service begins to keep its targets current, and the end of what is simulated.
+BEGIN: Final = "2024-01-02 12:00"
+END: Final = "2025-01-01 12:00"
+#: What is wanted, and what the provider has: history that nobody can give is a gap for good.
+HISTORY_START: Final = "2023-10-02"
+PROVIDER_START: Final = "2023-11-15"
+
+NEW_YORK: Final = (
+    "AMBER", "BIRCH", "CEDAR", "ELDER", "FIR", "GORSE", "HAZEL", "IVY", "JUNIPER", "KELP", "LARCH",
+    "MAPLE",
+)  # fmt: skip
+LONDON: Final = ("OAK",)
+#: ELDER is called ELM from that session on.
+OLD_NAME, NEW_NAME, RENAMED = "ELDER", "ELM", "2024-05-15"
+DELISTED, DELISTED_ON = "FIR", "2024-08-31"
+BORN, BORN_ON = "KELP", "2024-04-02"
+ILLIQUID: Final = "GORSE"
+#: Symbol, first session in new shares, new shares for an old one.
+SPLITS: Final = (("CEDAR", "2024-06-10", 4.0), ("MAPLE", "2024-10-07", 0.1))
+WITH_MINUTES: Final = ("AMBER", "BIRCH")
+#: Both switches of New York's clocks, and a half day before a holiday.
+MINUTE_WINDOWS: Final = (
+    ("2024-03-06", "2024-03-14"),
+    ("2024-07-01", "2024-07-06"),
+    ("2024-10-31", "2024-11-07"),
+)
+#: When the provider answers nothing but errors: a night, hours of a session, a whole day, hours again.
+OUTAGES: Final = (
+    ("2024-02-06 21:00", "2024-02-07 04:00"),
+    ("2024-03-11 15:10", "2024-03-11 18:10"),
+    ("2024-09-17 00:00", "2024-09-18 00:00"),
+    ("2024-11-04 08:10", "2024-11-04 12:40"),
+)
+#: Rows of a symbol's days whose first version is slightly wrong, and for how many days.
+CORRECTED: Final = {
+    "HAZEL": ((45, 1), (46, 2), (47, 3), (90, 3), (133, 2), (180, 1), (221, 3), (260, 2)),
+    "AMBER": ((70, 1), (150, 3)),
+    "CEDAR": ((175, 2),),
+    "OAK": ((60, 3), (200, 1)),
+}
+#: The same of minutes, as (window, session in it, minute after the open), mended before the next open.
+CORRECTED_MINUTES: Final = ((0, 0, 30), (0, 2, 60), (0, 3, 200), (1, 0, 100), (2, 0, 389))
+#: Prices in pence: (symbol, row, days until mended); None: never.
+IN_PENCE: Final = (("IVY", 80, 2), ("IVY", 140, None), ("OAK", 120, 1))
+SPIKED: Final = (("JUNIPER", 100, 3), ("JUNIPER", 210, 3))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Year:
+    """The truth, by ticker and timeframe; bars stand under the ticker as quoted then."""
+
+    bars: Mapping[Key, Series]
+
+    def expected(self, key: Key) -> Series:
+        """Give the bars that have to be stored in the end."""
+        series = self.bars[key]
+        return series.take(series.mended_us != NEVER_US)
+
+
+def is_out(now_us: int) -> bool:
+    """Tell whether the provider answers errors only."""
+    return any(utc(start) <= now_us < utc(end) for start, end in OUTAGES)
+
+
+@cache
+def year() -> Year:
+    """Make the year."""
+    bars: dict[Key, Series] = {}
+    for seed, symbol in enumerate((*NEW_YORK, *LONDON)):
+        calendar = "XLON" if symbol in LONDON else "XNYS"
+        bars[symbol, "1d"] = _days(
+            symbol, sessions_of(calendar).between(PROVIDER_START, END[:10]), seed
+        )
+    elder = bars[OLD_NAME, "1d"]
+    bars[OLD_NAME, "1d"] = elder.take(elder.time_us < utc(RENAMED))
+    bars[NEW_NAME, "1d"] = elder.take(elder.time_us >= utc(RENAMED))
+    for seed, symbol in enumerate(WITH_MINUTES, start=100):
+        bars[symbol, "1m"] = _minutes(seed)
+    bars["AMBER", "1m"] = _with_wrong_minutes(bars["AMBER", "1m"])
+    return Year(bars)
+
+
+def _days(symbol: str, sessions: Sessions, seed: int) -> Series:
+    # A daily bar is complete with the closing auction, and what trades after hours.
+    series = walked(sessions.label_us, sessions.close_us + 4 * HOUR_US, seed, 0.008)
+    for split, on, ratio in SPLITS:
+        series = series.split_at(utc(on), ratio) if split == symbol else series
+    for row, days in CORRECTED.get(symbol, ()):
+        series = series.wrong_at(row, slightly_wrong(series.right[row]), _later(series, row, days))
+    for wrong, row, days_or_never in IN_PENCE:
+        if wrong == symbol:
+            series = series.wrong_at(
+                row, in_pence(series.right[row]), _later(series, row, days_or_never)
+            )
+    for wrong, row, days in SPIKED:
+        if wrong == symbol:
+            series = series.wrong_at(row, spiked(series.right[row]), _later(series, row, days))
+    return series.take(_is_traded(symbol, series.time_us, seed))
+
+
+def _is_traded(symbol: str, label_us: Int64, seed: int) -> "np.typing.NDArray[np.bool_]":
+    is_traded = np.ones(len(label_us), np.bool_)
+    if symbol == DELISTED:
+        is_traded = label_us < utc(DELISTED_ON)
+    if symbol == BORN:
+        is_traded = label_us >= utc(BORN_ON)
+    if symbol == ILLIQUID:
+        is_traded = np.random.default_rng(seed + 1_000).random(len(label_us)) < 0.7
+    return is_traded
+
+
+def _later(series: Series, row: int, days: int | None) -> int:
+    return NEVER_US if days is None else int(series.ended_us[row]) + days * DAY_US
+
+
+def _minutes(seed: int) -> Series:
+    """Trade in most minutes of regular hours, and in some of the others."""
+    random = np.random.default_rng(seed)
+    parts = []
+    for window in MINUTE_WINDOWS:
+        sessions = sessions_of("XNYS").between(*window)
+        for (start, end), opens, closes in zip(
+            extended_hours(sessions), sessions.open_us.tolist(), sessions.close_us.tolist(), strict=True
+        ):
+            minutes = np.arange(start, end, MINUTE_US, dtype=np.int64)
+            is_regular = (minutes >= opens) & (minutes < closes)
+            # The first and the last always: so that coverage has something to hold itself to.
+            is_edge = (minutes == opens) | (minutes == closes - MINUTE_US)
+            chance = np.where(is_regular, 0.97, 0.1)
+            parts.append(minutes[(random.random(len(minutes)) < chance) | is_edge])
+    time_us = np.concatenate(parts)
+    return walked(time_us, time_us + MINUTE_US, seed, 0.0004)
+
+
+def _with_wrong_minutes(series: Series) -> Series:
+    for row, mended_us in wrong_minutes(series):
+        series = series.wrong_at(row, slightly_wrong(series.right[row]), mended_us)
+    return series
+
+
+def wrong_minutes(series: Series) -> list[tuple[int, int]]:
+    """Find the rows of `CORRECTED_MINUTES`, or those that follow, and when they are mended."""
+    found = []
+    for window, session, minute in CORRECTED_MINUTES:
+        opened_us = int(sessions_of("XNYS").between(*MINUTE_WINDOWS[window]).open_us[session])
+        row = int(np.searchsorted(series.time_us, opened_us + minute * MINUTE_US))
+        found.append((row, int(series.ended_us[row]) + 12 * HOUR_US))
+    return found
