@@ -228,10 +228,12 @@ async def test_minutes_given_a_session_are_fetched_again_for_half_an_hour_and_at
     """What is late comes with the next slot; what is corrected later comes with the close."""
     one = replica(stocks, Targets([target("A")]), FRIDAY)
     spans: dict[str, list[tuple[str, int]]] = {"minutes": [], "daily": []}
-    async with executing(one.one):
-        for now in (FRIDAY, "2024-03-08 20:07", "2024-03-12 02:03"):
-            one.set_clock(at(now))
-            for run in await one.scheduler.look():
+    for now in (FRIDAY, "2024-03-08 20:07", "2024-03-12 02:03"):
+        one.set_clock(at(now))
+        # All runs of a look are planned before the first one is executed.
+        started = await one.scheduler.look()
+        async with executing(one.one):
+            for run in started:
                 await one.one.over(run)
     rows = await fetch(
         stocks,

@@ -195,7 +195,7 @@ async def begin(walk: Walk) -> None:
         )
     start = date.fromisoformat(HISTORY_START)
     for name, symbols, calendar in (("new-york", NEW_YORK, "XNYS"), ("london", LONDON, "XLON")):
-        target = NewIngestionTarget(name, symbols, (Timeframe.DAY_1,), "alpaca", start)
+        target = NewIngestionTarget(name, symbols, (Timeframe.DAY_1,), ("alpaca",), start)
         number = await _create(walk, target)
         walk.slots.want(f"slot/{number}/daily/1d/", daily_slots(calendar), walk.clock.now_us())
         walk.slots.want(f"slot/{number}/repair/1d/", repair_slots(), walk.clock.now_us())
@@ -203,17 +203,19 @@ async def begin(walk: Walk) -> None:
 
 async def want_minutes(walk: Walk) -> None:
     """Begin to keep minutes current."""
-    target = NewIngestionTarget("minutes", WITH_MINUTES, (Timeframe.MINUTE_1,), "alpaca")
+    target = NewIngestionTarget("minutes", WITH_MINUTES, (Timeframe.MINUTE_1,), ("alpaca",))
     number = await _create(walk, target)
     due_us = minute_slots(_MINUTES_EVERY_US)
     walk.slots.want(f"slot/{number}/minutes/1m/", due_us, walk.clock.now_us())
+    walk.slots.want(f"slot/{number}/daily/1m/", daily_slots("XNYS"), walk.clock.now_us())
 
 
 async def want_no_minutes(walk: Walk) -> None:
     """End it."""
     (row,) = await fetch(walk.storage, "SELECT target_id FROM ingestion_target WHERE name = 'minutes'")
     await TargetStore(walk.storage.pools).delete("minutes")
-    walk.slots.forget(f"slot/{row[0]}/minutes/1m/")
+    for job in ("minutes", "daily"):
+        walk.slots.forget(f"slot/{row[0]}/{job}/1m/")
 
 
 async def rename(walk: Walk) -> None:
