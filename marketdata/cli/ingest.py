@@ -1,4 +1,4 @@
-"""``marketdata ingest``: bring bars in from providers, through a running service."""
+"""``marketdata ingest``: bring bars and more in from providers, through a running service."""
 
 import asyncio
 from datetime import datetime
@@ -39,6 +39,7 @@ Until = Annotated[
     ),
 ]
 Refetch = Annotated[bool, typer.Option("--refetch", help="Also what was fetched already")]
+AllYears = Annotated[bool, typer.Option("--refetch", help="Of all years, not of the last one")]
 Detach = Annotated[bool, typer.Option("--detach", help="Start it and return at once")]
 RequestId = Annotated[
     str | None,
@@ -114,6 +115,34 @@ def backfill(
         utc(end),
         refetches=refetch,
         request_id=request_id,
+    )
+    named = chosen_symbols(symbol, symbols, all_symbols=all_symbols)
+    chosen = ingest_run.Chosen(named, is_all=all_symbols)
+    asyncio.run(ingest_run.order(address, order, chosen, is_detached=detach))
+
+
+def actions(
+    provider: Provider,
+    symbol: SomeSymbols = None,
+    symbols: SymbolFile = None,
+    *,
+    all_symbols: AllSymbols = False,
+    refetch: AllYears = False,
+    detach: Detach = False,
+    request_id: RequestId = None,
+    address: Address = None,
+) -> None:
+    """Ask for corporate actions: all there are the first time, then new ones and corrections.
+
+    Adjusted prices change with what is new or corrected, at once. Nothing is deleted: what a provider
+    does not tell any more is remarked and stays.
+
+    Example: marketdata ingest actions AAPL MSFT --provider yahoo
+
+    Example: marketdata ingest actions --all --provider alpaca --refetch
+    """
+    order = ingest_run.Order(
+        IngestionMode.ACTIONS, provider, (), None, None, refetches=refetch, request_id=request_id
     )
     named = chosen_symbols(symbol, symbols, all_symbols=all_symbols)
     chosen = ingest_run.Chosen(named, is_all=all_symbols)

@@ -15,6 +15,7 @@ from marketdata.cli.ingest_tables import (
     print_providers,
     print_runs,
     say_outcome,
+    what_is_fetched,
     write_runs,
 )
 from marketdata.cli.output import ERR, OUT
@@ -164,7 +165,7 @@ async def _follow(client: MarketDataClient, run_id: int) -> RunStatus:
 def _show(progress: Progress, task: TaskID, run: RunStatus) -> None:
     facts = [
         f"{run.symbols_done:,}/{run.symbols:,} symbols",
-        f"{run.counts.fetched:,} bars",
+        f"{run.counts.fetched:,} {what_is_fetched(run)}",
         f"{run.bars_per_second:,.0f}/s",
     ]
     if run.seconds_left is not None:
@@ -185,7 +186,8 @@ async def _cancel_and_say(client: MarketDataClient, run_id: int) -> None:
         ERR.print(f"Run {run_id} was asked to end and has not yet; marketdata ingest runs shows it.")
         return
     ERR.print(
-        f"Run {run_id} is {run.state.value}: {run.counts.fetched:,} bars were fetched and stay. "
+        f"Run {run_id} is {run.state.value}: {run.counts.fetched:,} {what_is_fetched(run)} were "
+        "fetched and stay. "
         "The same command again goes on behind them."
     )
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from marketdata.cli.output import ERR, OUT, print_table
 from marketdata.cli.rows import RowForm, RowWriter
 from marketdata.client import ProviderDescription, RunStatus
-from marketdata.domain.ingestion_run import RunState
+from marketdata.domain.ingestion_run import IngestionMode, RunState
 
 _SECONDS_PER_MINUTE: Final = 60
 _FIELDS: Final = (
@@ -52,6 +52,11 @@ def duration(seconds: float) -> str:
     return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
 
 
+def what_is_fetched(run: RunStatus) -> str:
+    """Name what a run counts."""
+    return "corporate actions" if run.mode is IngestionMode.ACTIONS else "bars"
+
+
 def say_outcome(run: RunStatus) -> None:
     """Say what became of a run that is over; a failed one ends the command with exit code 1."""
     counts = {
@@ -86,8 +91,8 @@ def _say_troubles(run: RunStatus) -> None:
     rows: list[Sequence[str | Text]] = [
         [
             trouble.symbol,
-            trouble.timeframe.value,
-            f"{trouble.done_until:%Y-%m-%d %H:%M}",
+            trouble.timeframe.value if trouble.timeframe else "",
+            f"{trouble.done_until:%Y-%m-%d %H:%M}" if trouble.timeframe else "",
             f"{trouble.retry_time:%Y-%m-%d %H:%M}" if trouble.retry_time else "",
             trouble.message,
         ]

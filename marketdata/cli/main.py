@@ -83,6 +83,7 @@ def _ingest() -> typer.Typer:
     for command in (
         ingest_commands.run,
         ingest_commands.backfill,
+        ingest_commands.actions,
         ingest_commands.watch,
         ingest_commands.runs,
         ingest_commands.cancel,

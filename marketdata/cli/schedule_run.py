@@ -12,7 +12,13 @@ from marketdata.client import IngestionTarget, MarketDataClient, RunStatus
 from marketdata.clock import SystemClock
 from marketdata.config import load_settings
 from marketdata.domain.exchange_hours import UnknownCalendarError, get_calendar
-from marketdata.domain.schedule import ScheduleTimes, SlotSeries, due_slots, series_of
+from marketdata.domain.schedule import (
+    ScheduleTimes,
+    SlotSeries,
+    due_slots,
+    reference_jobs,
+    series_of,
+)
 from marketdata.domain.symbol import SymbolStatus
 from marketdata.domain.time_range import TimeRange, from_unix_us
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY
@@ -49,7 +55,11 @@ async def show(address: str | None, form: RowForm | None) -> None:
 
 
 async def _lines(client: MarketDataClient, targets: Sequence[IngestionTarget]) -> list[_Line]:
-    of_target = [(target, series) for target in targets for series in series_of(target)]
+    providers = {provider.name: provider for provider in await client.list_providers()}
+    of_target = []
+    for target in targets:
+        jobs = reference_jobs(providers[name] for name in target.providers if name in providers)
+        of_target += [(target, series) for series in series_of(target, jobs)]
     last = await _last_runs(client.list_ingestion_runs(), {series for _, series in of_target})
     # Both what is active and what is named: a target may name a delisted one.
     symbols = [symbol async for symbol in client.list_symbols()] if targets else []
@@ -99,7 +109,7 @@ def _row(line: _Line) -> tuple[str | int | None, ...]:
     return (
         line.target.name,
         line.series.job.value,
-        line.series.timeframe.value,
+        line.series.timeframe.value if line.series.timeframe is not None else None,
         _slot_of(last) if last else None,
         last.run_id if last else None,
         last.state.value if last else None,

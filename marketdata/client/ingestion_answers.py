@@ -13,8 +13,10 @@ class RunTrouble:
 
     Attributes
     ----------
-    symbol, timeframe : str, Timeframe
-        What it is about.
+    symbol : str
+        Whose.
+    timeframe : Timeframe or None
+        Of which bars; None where it fetches none.
     message : str
         What is wrong and what to do.
     is_failed : bool
@@ -26,7 +28,7 @@ class RunTrouble:
     """
 
     symbol: str
-    timeframe: Timeframe
+    timeframe: Timeframe | None
     message: str
     is_failed: bool
     done_until: datetime
@@ -66,7 +68,7 @@ class RunStatus:
     share_done : float
         How much of the time that there is to fetch is done, 0 to 1.
     counts : RunCounts
-        What became of the bars.
+        What became of the bars, or of the corporate actions.
     bars_per_second : float
         Fetched bars a second.
     seconds_left : float or None

@@ -114,7 +114,9 @@ def _wait(message: ingestion_pb2.ProviderWait) -> ProviderWait:
 def _trouble(message: ingestion_pb2.IngestionTrouble) -> RunTrouble:
     return RunTrouble(
         symbol=message.symbol,
-        timeframe=known(TIMEFRAME_FROM_PROTO, message.timeframe, "timeframe"),
+        timeframe=(
+            known(TIMEFRAME_FROM_PROTO, message.timeframe, "timeframe") if message.timeframe else None
+        ),
         message=message.message,
         is_failed=message.is_failed,
         done_until=decode_moment(message.done_until),

@@ -9,10 +9,16 @@ from marketdata.domain.timeframe import Timeframe
 
 
 class IngestionMode(Enum):
-    """Which bars a run fetches."""
+    """What a run fetches: bars up to now or of a range, or corporate actions."""
 
     BATCH = "batch"
     BACKFILL = "backfill"
+    ACTIONS = "actions"
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it fetches facts of symbols, and no bars: it has no timeframes."""
+        return self is IngestionMode.ACTIONS
 
 
 class RunState(Enum):
@@ -39,13 +45,13 @@ class RunRequest:
     request_id : str
         By which the same request can be sent again safely.
     mode : IngestionMode
-        BATCH brings up to now; BACKFILL fills a range.
+        BATCH brings up to now; BACKFILL fills a range; ACTIONS asks for corporate actions.
     provider : str
         Its name.
     symbols : tuple of str
         Tickers, without repeats.
     timeframes : tuple of Timeframe
-        Stored ones, without repeats.
+        Stored ones, without repeats; none in a mode that fetches no bars.
     start_us, end_us : int or None
         The range, Unix microseconds, half-open. BACKFILL has a start; without an end it is now. In a
         BATCH the start is for symbols of which nothing was fetched yet.
@@ -107,13 +113,41 @@ class OpenTask(PlannedTask):
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedReference:
+    """A part of a run that fetches facts of one symbol, and no bars.
+
+    Attributes
+    ----------
+    symbol : str
+        Its latest ticker.
+    symbol_id : int
+        Its identity.
+    range : TimeRange
+        Days that are asked about, as session labels; not empty. Of corporate actions their ex-dates.
+    """
+
+    symbol: str
+    symbol_id: int
+    range: TimeRange
+
+
+@dataclass(frozen=True, slots=True)
+class OpenReference(PlannedReference):
+    """One that is not done; `task` is its number within the run."""
+
+    task: int
+
+
+@dataclass(frozen=True, slots=True)
 class TaskTrouble:
     """A task that failed, or that a person should know something of.
 
     Attributes
     ----------
-    symbol, timeframe : str, Timeframe
-        What it is about.
+    symbol : str
+        Whose.
+    timeframe : Timeframe or None
+        Of which bars; None where it fetches none.
     message : str
         What is wrong and what to do.
     is_failed : bool
@@ -125,7 +159,7 @@ class TaskTrouble:
     """
 
     symbol: str
-    timeframe: Timeframe
+    timeframe: Timeframe | None
     message: str
     is_failed: bool
     done_until_us: int
@@ -153,9 +187,9 @@ class ProviderWait:
 
 @dataclass(frozen=True, slots=True)
 class RunCounts:
-    """What became of the fetched bars.
+    """What became of the fetched bars, or of corporate actions in a run that fetches those.
 
-    Every one is in `fetched` and in one of the next five, unless it was left out as a repeat, as still
+    Every bar is in `fetched` and in one of the next five, unless it was left out as a repeat, as still
     forming, or as of a time at which the ticker did not name the symbol.
 
     Attributes

@@ -14,6 +14,7 @@ import numpy as np
 from marketdata.domain.bars import Int64Array
 from marketdata.domain.calendar import SessionCalendar
 from marketdata.domain.ingestion_target import IngestionTarget
+from marketdata.domain.provider import ProviderDescription
 from marketdata.domain.time_range import TimeRange, from_unix_us
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
 
@@ -26,6 +27,8 @@ _NIGHT_TRAILING_US: Final = 5 * MICROSECONDS_PER_DAY
 # Sessions whose label lies this far outside of a range have no slot within: none begins or ends more
 # than two days from its label, and delays are shorter than a day.
 _AROUND_US: Final = 4 * MICROSECONDS_PER_DAY
+# 1970-01-05: weeks are counted from it.
+_A_MONDAY_US: Final = 4 * MICROSECONDS_PER_DAY
 
 
 class ScheduledJob(Enum):
@@ -34,6 +37,7 @@ class ScheduledJob(Enum):
     DAILY = "daily"
     MINUTES = "minutes"
     REPAIR = "repair"
+    ACTIONS = "actions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +58,21 @@ class ScheduleTimes:
     repair_at_us : int
         Time of the UTC day when gaps of the history are filled: between the sessions of New York and
         London, also in winter.
+    actions_at_us : int
+        Time of the week, from Monday 00:00 UTC on, when corporate actions are asked for: the sessions
+        of a week are over, and it is in time for the next ones.
     """
 
     daily_delay_us: int = 6 * _HOUR_US
     daily_margin_us: int = 5 * _MINUTE_US
     minutes_every_us: int = 5 * _MINUTE_US
     repair_at_us: int = 5 * _HOUR_US
+    actions_at_us: int = 5 * MICROSECONDS_PER_DAY + 8 * _HOUR_US
 
 
 @dataclass(frozen=True, slots=True)
 class SlotSeries:
-    """The slots of one job of a target for one timeframe.
+    """The slots of one job of a target, for one timeframe where it fetches bars.
 
     Attributes
     ----------
@@ -72,18 +80,19 @@ class SlotSeries:
         Of the target.
     job : ScheduledJob
         What is done.
-    timeframe : Timeframe
-        Of which bars.
+    timeframe : Timeframe or None
+        Of which bars; None where the job fetches none.
     """
 
     target_id: int
     job: ScheduledJob
-    timeframe: Timeframe
+    timeframe: Timeframe | None
 
     @property
     def prefix(self) -> str:
         """How the names of all its slots begin, and of no other's."""
-        return f"slot/{self.target_id}/{self.job.value}/{self.timeframe.value}/"
+        bars = f"{self.timeframe.value}/" if self.timeframe is not None else ""
+        return f"slot/{self.target_id}/{self.job.value}/{bars}"
 
     @property
     def trailing_us(self) -> int | None:
@@ -114,10 +123,20 @@ class Slot:
         return f"{self.series.prefix}{from_unix_us(self.nominal_us):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def series_of(target: IngestionTarget) -> list[SlotSeries]:
+def reference_jobs(providers: Iterable[ProviderDescription]) -> tuple[ScheduledJob, ...]:
+    """List the jobs that fetch no bars, of which one of the providers tells something."""
+    return (ScheduledJob.ACTIONS,) if any(provider.has_actions for provider in providers) else ()
+
+
+def series_of(target: IngestionTarget, reference: Iterable[ScheduledJob] = ()) -> list[SlotSeries]:
     """List what is scheduled of a target.
 
     All have the job DAILY, minutes MINUTES before it; all have REPAIR where the target wants history.
+
+    Parameters
+    ----------
+    reference : iterable of ScheduledJob
+        Those of its providers that fetch no bars; see `reference_jobs`.
     """
     found = []
     for timeframe in dict.fromkeys(target.timeframes):
@@ -126,7 +145,7 @@ def series_of(target: IngestionTarget) -> list[SlotSeries]:
         found.append(SlotSeries(target.target_id, ScheduledJob.DAILY, timeframe))
         if target.history_start is not None:
             found.append(SlotSeries(target.target_id, ScheduledJob.REPAIR, timeframe))
-    return found
+    return found + [SlotSeries(target.target_id, job, None) for job in reference]
 
 
 def due_slots(
@@ -191,6 +210,8 @@ def _nominals(
     """Give a superset of the nominal times in a range, int64[n] in any order."""
     if job is ScheduledJob.REPAIR:
         return _every_day(within, times.repair_at_us)
+    if job is ScheduledJob.ACTIONS:
+        return _every_week(within, times.actions_at_us)
     around = TimeRange(within.start_us - _AROUND_US, within.end_us + _AROUND_US)
     rows = calendar.session_rows_in(around)
     if job is ScheduledJob.DAILY:
@@ -205,6 +226,12 @@ def _nominals(
 def _every_day(within: TimeRange, at_us: int) -> Int64Array:
     first_us = within.start_us - within.start_us % MICROSECONDS_PER_DAY
     return np.arange(first_us, within.end_us, MICROSECONDS_PER_DAY, dtype=np.int64) + at_us
+
+
+def _every_week(within: TimeRange, at_us: int) -> Int64Array:
+    week_us = 7 * MICROSECONDS_PER_DAY
+    first_us = within.start_us - (within.start_us - _A_MONDAY_US) % week_us
+    return np.arange(first_us, within.end_us, week_us, dtype=np.int64) + at_us
 
 
 def _in_sessions(start_us: Int64Array, end_us: Int64Array, every_us: int) -> Int64Array:

@@ -12,10 +12,12 @@ from marketdata.domain.ingestion_run import ProviderWait
 from marketdata.domain.provider import ProviderDescription
 from marketdata.ingestion.page_checker import QualityCheckers
 from marketdata.ingestion.pipeline import Pipeline
+from marketdata.ingestion.reference_pipeline import ReferencePipeline
 from marketdata.ingestion.run_executor import ExecutorTimes, RunExecutor
 from marketdata.ingestion.run_starter import RunStarter
 from marketdata.ingestion.target_checker import TargetChecker
 from marketdata.providers.protocol import Provider
+from marketdata.storage.action_updates import ActionUpdater
 from marketdata.storage.actions import ActionStore
 from marketdata.storage.ingestion.claims import RunClaims
 from marketdata.storage.ingestion.runs import RunStore
@@ -106,7 +108,13 @@ def build_ingestion(
         renew_seconds=min(lease_seconds / _RENEWALS_A_LEASE, _MOST_RENEW_SECONDS),
     )
     executor = RunExecutor(
-        claims, runs, Pipeline(claims, intake, checkers.make), providers.get, waits_of, times
+        claims,
+        runs,
+        Pipeline(claims, intake, checkers.make),
+        ReferencePipeline(claims, ActionUpdater(pools), clock),
+        providers.get,
+        waits_of,
+        times,
     )
     starter = RunStarter(runs, providers.get, providers.find, clock, executor.wake)
     checker = TargetChecker(runs.identities, providers.find)

@@ -171,7 +171,13 @@ class QualityChecker:
     async def _take(self, actions: Sequence[CorporateAction]) -> bool:
         """Store actions that are not known yet; tell whether there were any."""
         new = [action for action in actions if (action.kind, action.ex_date) not in self._known]
-        sound, refused = sift_actions(new)
+        if not new:
+            return False
+        own, others = await self._shared.actions.part_by_identity(self._symbol, new)
+        for action in others:
+            reason = f"{self._symbol.symbol} did not name this symbol then"
+            await self._remark_refused(action, reason)
+        sound, refused = sift_actions(own)
         for finding in refused:
             await self._remark_refused(finding.action, finding.description)
         if not sound:
@@ -182,7 +188,8 @@ class QualityChecker:
 
     async def _store(self, actions: Sequence[CorporateAction]) -> Sequence[CorporateAction]:
         try:
-            await self._shared.actions.create(self._symbol.symbol, actions)
+            provider = self._claim.provider
+            await self._shared.actions.create(self._symbol.symbol, actions, provider)
         except InvalidRequestError as error:
             if len(actions) == 1:
                 reasons = "; ".join(violation.description for violation in error.violations)

@@ -1,7 +1,6 @@
 """fetch → parse → quality → commit: one run, in bounded memory, safe to interrupt at any moment."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -9,31 +8,22 @@ from typing import Final
 
 from marketdata.domain.ingestion_run import OpenTask
 from marketdata.domain.symbol import Symbol
-from marketdata.errors import (
-    ProviderError,
-    ProviderKeyError,
-    ProviderLimitError,
-    ProviderUnavailableError,
-    SymbolNotFoundError,
-)
+from marketdata.errors import ProviderError, SymbolNotFoundError
 from marketdata.ingestion.checked_page import MakeChecker
 from marketdata.ingestion.committer import PageCommitter
 from marketdata.ingestion.row_budget import RowBudget
+from marketdata.ingestion.task_failures import TaskFailures
 from marketdata.providers.protocol import BarsRequest, Provider
 from marketdata.storage.ingestion.claims import Claim, RunClaims
 from marketdata.storage.intake import BarIntake
 
 SymbolOf = Callable[[int], Awaitable[Symbol]]
 
-log = logging.getLogger(__name__)
-
 # A transaction of so many bars takes some 150 ms, and one savepoint.
 _MOST_BARS_A_COMMIT: Final = 50_000
 # Three pages of the largest size, 100 bytes a bar: one is committed, two wait. Each call that is under
 # way holds another page until there is room for it.
 _MOST_BARS_UNDER_WAY: Final = 150_000
-# So many tasks in a row that a provider failed: it is down, and the rest would only wait for it too.
-_MOST_FAILURES_IN_A_ROW: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +86,18 @@ class Pipeline:
         """
         budget = RowBudget(_MOST_BARS_UNDER_WAY)
         committer = PageCommitter(self._intake, self._claims, claim, budget, _MOST_BARS_A_COMMIT)
+        failures = TaskFailures(self._claims, claim)
         fetchers = _Fetchers(
-            self._claims, self._make_checker, claim, provider, symbol_of, budget, committer
+            failures, self._make_checker, claim, provider, symbol_of, budget, committer
         )
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(committer.run(), name=f"commit-run-{claim.run_id}")
                 group.create_task(fetchers.run(iter(tasks)), name=f"fetch-run-{claim.run_id}")
-        except BaseExceptionGroup as failures:
+        except BaseExceptionGroup as errors:
             # The first one made the others end.
-            raise failures.exceptions[0] from None
-        return PipelineEnd(fetchers.failed, fetchers.stopped_by)
+            raise errors.exceptions[0] from None
+        return PipelineEnd(failures.failed, failures.stopped_by)
 
 
 class _Fetchers:
@@ -114,7 +105,7 @@ class _Fetchers:
 
     def __init__(
         self,
-        claims: RunClaims,
+        failures: TaskFailures,
         make_checker: MakeChecker,
         claim: Claim,
         provider: Provider,
@@ -122,10 +113,7 @@ class _Fetchers:
         budget: RowBudget,
         committer: PageCommitter,
     ) -> None:
-        self.failed = 0
-        self.stopped_by: ProviderError | None = None
-        self._failed_in_a_row = 0
-        self._claims = claims
+        self._failures = failures
         self._make_checker = make_checker
         self._claim = claim
         self._provider = provider
@@ -146,12 +134,13 @@ class _Fetchers:
         for task in tasks:
             try:
                 await self._fetch(task)
-                self._failed_in_a_row = 0
+                self._failures.note_success()
             except ProviderError as error:
-                await self._note_failure(task, error)
+                about = {"symbol": task.symbol, "timeframe": task.timeframe.value}
+                await self._failures.note(task.task, error, **about)
             except SymbolNotFoundError:
                 continue  # deleted meanwhile, and its tasks with it
-            if self.stopped_by is not None:
+            if self._failures.stopped_by is not None:
                 return
 
     async def _fetch(self, task: OpenTask) -> None:
@@ -163,23 +152,3 @@ class _Fetchers:
             async for page in pages:
                 await self._budget.take(len(page.frame))
                 self._committer.put(task.timeframe, await checker.check(page))
-
-    async def _note_failure(self, task: OpenTask, error: ProviderError) -> None:
-        log.warning(
-            "ingestion_task_failed",
-            extra={
-                "run": self._claim.run_id,
-                "symbol": task.symbol,
-                "timeframe": task.timeframe.value,
-                "error": error.message,
-            },
-        )
-        if isinstance(error, (ProviderLimitError, ProviderKeyError)):
-            # The next task would hear the same; this one stays as it is, to be gone on with.
-            self.stopped_by = error
-            return
-        self.failed += 1
-        await self._claims.fail_task(self._claim, task.task, error.message, error.retry_after_seconds)
-        self._failed_in_a_row += isinstance(error, ProviderUnavailableError)
-        if self._failed_in_a_row >= _MOST_FAILURES_IN_A_ROW:
-            self.stopped_by = error

@@ -18,6 +18,7 @@ from marketdata.errors import (
     WriteConflictError,
 )
 from marketdata.ingestion.pipeline import Pipeline, PipelineEnd
+from marketdata.ingestion.reference_pipeline import ReferencePipeline
 from marketdata.providers.protocol import Provider
 from marketdata.storage.ingestion.claims import Claim, LeaseLostError, RunClaims
 from marketdata.storage.ingestion.runs import RunStore
@@ -66,8 +67,8 @@ class RunExecutor:
         Claims them.
     runs : RunStore
         Where their symbols are looked up.
-    pipeline : Pipeline
-        Does the work.
+    pipeline, reference : Pipeline, ReferencePipeline
+        Do the work: of runs that fetch bars, and of the others.
     provider_of : callable
         Finds a provider by its name; raises `ServiceError` where it is not ready here.
     waits_of : callable
@@ -81,6 +82,7 @@ class RunExecutor:
         claims: RunClaims,
         runs: RunStore,
         pipeline: Pipeline,
+        reference: ReferencePipeline,
         provider_of: ProviderOf,
         waits_of: WaitsOf,
         times: ExecutorTimes,
@@ -88,6 +90,7 @@ class RunExecutor:
         self._claims = claims
         self._runs = runs
         self._pipeline = pipeline
+        self._reference = reference
         self._provider_of = provider_of
         self._waits_of = waits_of
         self._times = times
@@ -173,9 +176,12 @@ class RunExecutor:
             await self._finish(claim, RunState.CANCELLED, "")
             return
         end = work.result()
-        await self._finish(claim, *_verdict(end))
+        await self._finish(claim, *_verdict(end, claim))
 
     async def _work(self, claim: Claim, provider: Provider) -> PipelineEnd:
+        if claim.mode.is_reference:
+            references = await self._claims.open_references(claim)
+            return await self._reference.run(claim, provider, references, self._runs.identity)
         tasks = await self._claims.open_tasks(claim)
         return await self._pipeline.run(claim, provider, tasks, self._runs.identity)
 
@@ -202,15 +208,16 @@ class RunExecutor:
             await self._claims.release(claim)
 
 
-def _verdict(end: PipelineEnd) -> tuple[RunState, str]:
+def _verdict(end: PipelineEnd, claim: Claim) -> tuple[RunState, str]:
     if end.stopped_by is not None:
         return RunState.FAILED, (
             f"stopped: {end.stopped_by.message} What was fetched is stored; start the same again "
             "later, and it goes on from there."
         )
     if end.failed:
+        again = "the same again" if claim.mode.is_reference else "a backfill of the same range"
         return RunState.FAILED, (
             f"{end.failed} task{'s' if end.failed > 1 else ''} failed; what was fetched is stored, and "
-            "a backfill of the same range fetches the rest"
+            f"{again} fetches the rest"
         )
     return RunState.SUCCEEDED, ""

@@ -4,12 +4,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from marketdata.clock import Clock
-from marketdata.domain.ingestion_run import IngestionRun, RunRequest
+from marketdata.domain.ingestion_run import (
+    IngestionMode,
+    IngestionRun,
+    PlannedReference,
+    PlannedTask,
+    RunRequest,
+)
 from marketdata.domain.provider import ProviderDescription
 from marketdata.domain.symbol import Symbol
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import FieldViolation, InvalidRequestError
 from marketdata.ingestion.planner import plan_tasks
+from marketdata.ingestion.reference_planner import plan_actions
 from marketdata.providers.protocol import Capabilities, Provider
 from marketdata.storage.ingestion.runs import RunStore
 
@@ -51,9 +58,12 @@ class RunStarter:
 
     def serving(self, providers: Sequence[str], timeframe: Timeframe) -> list[ProviderDescription]:
         """Describe those of some providers that have a timeframe, in their order, each once."""
+        return [each for each in self.described(providers) if timeframe in each.feeds]
+
+    def described(self, providers: Sequence[str]) -> list[ProviderDescription]:
+        """Describe those of some providers that there are, in their order, each once."""
         described = [self._describe(name) for name in providers]
-        found = {each.name: each for each in described if each and timeframe in each.feeds}
-        return list(found.values())
+        return list({each.name: each for each in described if each}.values())
 
     async def start(self, request: RunRequest, trailing_us: int | None = None) -> IngestionRun:
         """Queue a run; the same request again answers the same run.
@@ -67,7 +77,7 @@ class RunStarter:
         ------
         InvalidRequestError
             With every violation: an unknown provider, unknown symbols, timeframes that the provider
-            does not have.
+            does not have, facts that it does not tell.
         ProviderNotReadyError, RequestIdReusedError
             See their classes.
         """
@@ -81,26 +91,47 @@ class RunStarter:
         _refuse_unserved(request, capabilities, identities)
         # Two tickers of one identity are one series.
         distinct = {symbol.symbol_id: symbol for symbol in map(identities.__getitem__, request.symbols)}
-        fetched = await self._runs.fetched(request.provider, list(distinct), request.timeframes)
-        tasks = plan_tasks(
+        chosen = list(distinct.values())
+        if request.mode.is_reference:
+            run = await self._runs.start(request, await self._plan_reference(request, chosen))
+        else:
+            tasks = await self._plan(request, chosen, capabilities, trailing_us)
+            run = await self._runs.start(request, tasks)
+        self._on_started()
+        return run
+
+    async def _plan(
+        self,
+        request: RunRequest,
+        symbols: Sequence[Symbol],
+        capabilities: Capabilities,
+        trailing_us: int | None,
+    ) -> list[PlannedTask]:
+        ids = [symbol.symbol_id for symbol in symbols]
+        return plan_tasks(
             request,
-            list(distinct.values()),
-            fetched,
+            symbols,
+            await self._runs.fetched(request.provider, ids, request.timeframes),
             capabilities.history,
             self._clock.now_us(),
             await self._runs.kept_from(request.timeframes),
             trailing_us,
         )
-        run = await self._runs.start(request, tasks)
-        self._on_started()
-        return run
+
+    async def _plan_reference(
+        self, request: RunRequest, symbols: Sequence[Symbol]
+    ) -> list[PlannedReference]:
+        ids = [symbol.symbol_id for symbol in symbols]
+        fetched_on = await self._runs.references_fetched(request.provider, request.mode, ids)
+        return plan_actions(symbols, {} if request.refetches else fetched_on, self._clock.now_us())
 
 
 def _refuse_unserved(
     request: RunRequest, capabilities: Capabilities, identities: Mapping[str, Symbol]
 ) -> None:
     labels = ", ".join(timeframe.value for timeframe in capabilities.feeds)
-    violations = [
+    violations = _refuse_mode(request, capabilities)
+    violations += [
         FieldViolation(
             f"timeframes[{position}]",
             "NOT_OF_PROVIDER",
@@ -120,3 +151,13 @@ def _refuse_unserved(
     ]
     if violations or unknown:
         raise InvalidRequestError(violations=violations + unknown[:_MOST_UNKNOWN])
+
+
+def _refuse_mode(request: RunRequest, capabilities: Capabilities) -> list[FieldViolation]:
+    if request.mode is not IngestionMode.ACTIONS or capabilities.has_actions:
+        return []
+    problem = (
+        f"{capabilities.name} tells no corporate actions; name another provider: ListProviders has "
+        "those with has_actions"
+    )
+    return [FieldViolation("mode", "NOT_OF_PROVIDER", problem)]

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import SymbolAlreadyExistsError
@@ -10,6 +11,9 @@ from marketdata.providers.sample.parse import SampleStock
 from marketdata.storage.actions import ActionStore
 from marketdata.storage.intake import BarIntake
 from marketdata.storage.symbols import SymbolStore
+
+# As `market_feed` names who its bars are from.
+SAMPLE: Final = "sample"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ class SampleImporter:
         # On a second run, or where the symbol is the operator's own, its row stays as it is.
         with contextlib.suppress(SymbolAlreadyExistsError):
             await self._symbols.create(stock.symbol)
-        actions = await self._actions.add(stock.symbol.symbol, stock.actions)
+        actions = await self._actions.add(stock.symbol.symbol, stock.actions, SAMPLE)
         result = (await self._intake.store(stock.bars, Timeframe.DAY_1)).committed
         return SampleImport(
             symbol=stock.symbol.symbol,

@@ -17,6 +17,7 @@ from marketdata.clock import Clock
 from marketdata.domain.calendar import SessionCalendar
 from marketdata.domain.ingestion_run import IngestionMode, IngestionRun, RunRequest
 from marketdata.domain.ingestion_target import IngestionTarget
+from marketdata.domain.provider import ProviderDescription
 from marketdata.domain.schedule import (
     ScheduledJob,
     ScheduleTimes,
@@ -24,6 +25,7 @@ from marketdata.domain.schedule import (
     SlotSeries,
     due_slots,
     missed_slots,
+    reference_jobs,
     series_of,
 )
 from marketdata.domain.time_range import TimeRange, from_unix_us, session_label_us
@@ -43,6 +45,9 @@ _LOOK_BACK_US: Final = 14 * MICROSECONDS_PER_DAY
 WAKE_SECONDS: Final = 15.0
 # Unknown symbols in a log line; the rest is counted.
 _MOST_NAMED: Final = 20
+
+# Of jobs that fetch no bars.
+_REFERENCE_MODES: Final = {ScheduledJob.ACTIONS: IngestionMode.ACTIONS}
 
 ListTargets = Callable[[], Awaitable[Sequence[IngestionTarget]]]
 
@@ -163,7 +168,8 @@ class Scheduler:
         started = []
         calendars = await self._calendars(target)
         self._report_ended(target, calendars, now_us)
-        for series in series_of(target):
+        jobs = reference_jobs(self._starter.described(target.providers))
+        for series in series_of(target, jobs):
             since_us = self._settled_us.get(series, now_us - _LOOK_BACK_US)
             # Behind what is settled, and now itself included.
             within = TimeRange(since_us + 1, max(since_us, now_us) + 1)
@@ -195,9 +201,10 @@ class Scheduler:
     async def _execute(self, target: IngestionTarget, slot: Slot) -> IngestionRun | None:
         """Start the run of a slot; None where there is no symbol, or another process was first."""
         about = slot.series.prefix
-        serving = self._starter.serving(target.providers, slot.series.timeframe)
+        serving = self._serving(target, slot.series)
         if not serving:
-            text = f"none of its providers has {slot.series.timeframe.value} bars"
+            what = f"{slot.series.timeframe.value} bars" if slot.series.timeframe else about
+            text = f"none of its providers has {what}"
             self._report(target, about, f"{text}; marketdata targets update gives it another")
             return None
         provider = serving[0].name
@@ -216,6 +223,12 @@ class Scheduler:
         facts = {"target": target.name, "slot": slot.request_id, "run": run.run_id}
         log.info("schedule_slot_started", extra=facts)
         return run
+
+    def _serving(self, target: IngestionTarget, series: SlotSeries) -> list[ProviderDescription]:
+        if series.timeframe is not None:
+            return self._starter.serving(target.providers, series.timeframe)
+        described = self._starter.described(target.providers)
+        return [provider for provider in described if series.job in reference_jobs([provider])]
 
     async def _calendars(self, target: IngestionTarget) -> list[SessionCalendar]:
         if target.symbols:
@@ -274,6 +287,9 @@ def _request(
     target: IngestionTarget, slot: Slot, provider: str, symbols: tuple[str, ...]
 ) -> RunRequest:
     timeframe = slot.series.timeframe
+    if timeframe is None:
+        mode = _REFERENCE_MODES[slot.series.job]
+        return RunRequest(slot.request_id, mode, provider, symbols, ())
     is_repair = slot.series.job is ScheduledJob.REPAIR
     start_us = None
     if is_repair and target.history_start is not None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from psycopg import sql
 
+from marketdata.domain.action_changes import BY_HAND, Holder, of_identity
 from marketdata.domain.as_of import KnownWrites
 from marketdata.domain.corporate_action import ActionQuery, CorporateAction, CorporateActionKind
 from marketdata.domain.symbol import Symbol
@@ -42,11 +43,16 @@ _LIST: Final = """
 """
 _INSERT: Final = """
     INSERT INTO market_corporate_action
-           (symbol_id, kind, ex_date, split_ratio, cash_amount, currency, source, write_id)
-    SELECT %(symbol_id)s, given.*, %(write_id)s
+           (symbol_id, kind, ex_date, split_ratio, cash_amount, currency, source, provider, write_id)
+    SELECT %(symbol_id)s, given.*, %(provider)s, %(write_id)s
       FROM unnest(%(kind)s::text[], %(ex_date)s::date[], %(split_ratio)s::float8[],
                   %(cash_amount)s::float8[], %(currency)s::text[], %(source)s::text[]) AS given
     ON CONFLICT (symbol_id, kind, ex_date) DO NOTHING
+"""
+# By symbol_validity_symbol_id and symbol_validity_symbol.
+_HOLDERS: Final = """
+    SELECT symbol_id, symbol, valid_from, valid_to FROM symbol_validity
+     WHERE symbol_id = %(symbol_id)s OR symbol = %(ticker)s
 """
 _COLUMNS: Final = ("ex_date", "split_ratio", "cash_amount", "currency", "source")
 
@@ -102,7 +108,7 @@ class ActionStore:
                 "limit": limit,
             }
             cursor = await connection.execute(_LIST, parameters)
-            return [_to_action(*row) for row in await cursor.fetchall()]
+            return [to_action(*row) for row in await cursor.fetchall()]
 
     async def list_all(self, symbol: str) -> list[CorporateAction]:
         """List all actions of one symbol by ex-date; a symbol has a few hundred.
@@ -117,7 +123,17 @@ class ActionStore:
             found = await read_actions(connection, [identity.symbol_id])
         return found.get(identity.symbol_id, [])
 
-    async def add(self, symbol: str, actions: Sequence[CorporateAction]) -> ActionResult:
+    async def part_by_identity(
+        self, symbol: Symbol, actions: Sequence[CorporateAction]
+    ) -> tuple[list[CorporateAction], list[CorporateAction]]:
+        """Part what a provider tells of a symbol from what is of whoever had its ticker before."""
+        async with self._pools.query() as connection:
+            holders = await read_holders(connection, symbol.symbol_id, symbol.symbol)
+        return of_identity(actions, symbol.symbol_id, symbol.symbol, holders)
+
+    async def add(
+        self, symbol: str, actions: Sequence[CorporateAction], provider: str = BY_HAND
+    ) -> ActionResult:
         """Store actions of one symbol in one transaction; known ones stay as they are.
 
         Parameters
@@ -125,15 +141,19 @@ class ActionStore:
         actions : sequence of CorporateAction
             Positive, finite and of different kinds or ex-dates; they are not judged further. An
             empty currency is the symbol's.
+        provider : str
+            Who tells them.
 
         Raises
         ------
         SymbolNotFoundError
             The ticker names nothing.
         """
-        return await self._store(symbol, actions, are_judged=False)
+        return await self._store(symbol, actions, provider, are_judged=False)
 
-    async def create(self, symbol: str, actions: Sequence[CorporateAction]) -> ActionResult:
+    async def create(
+        self, symbol: str, actions: Sequence[CorporateAction], provider: str = BY_HAND
+    ) -> ActionResult:
         """Store actions as `add`, if none of them contradicts what is stored.
 
         Raises
@@ -143,10 +163,10 @@ class ActionStore:
         InvalidRequestError
             With every violation: see `find_violations`. Nothing was stored.
         """
-        return await self._store(symbol, actions, are_judged=True)
+        return await self._store(symbol, actions, provider, are_judged=True)
 
     async def _store(
-        self, symbol: str, actions: Sequence[CorporateAction], *, are_judged: bool
+        self, symbol: str, actions: Sequence[CorporateAction], provider: str, *, are_judged: bool
     ) -> ActionResult:
         async with self._pools.query() as connection:
             async with connection.transaction():
@@ -155,9 +175,10 @@ class ActionStore:
                 if are_judged:
                     await _judge(connection, identity, actions)
                 write_id = await new_write_id(connection)
-                parameters = _parameters(identity.symbol_id, actions)
-                cursor = await connection.execute(_INSERT, {**parameters, "write_id": write_id})
-                accepted, unchanged = cursor.rowcount, len(actions) - cursor.rowcount
+                inserted = await insert_actions(
+                    connection, identity.symbol_id, actions, provider, write_id
+                )
+                accepted, unchanged = inserted, len(actions) - inserted
                 if accepted == 0:
                     return ActionResult(0, unchanged, 0)
                 tickers = tuple(dict.fromkeys([symbol, identity.symbol]))
@@ -185,8 +206,28 @@ async def read_actions(
     cursor = await connection.execute(statement, [list(symbol_ids)])
     found: dict[int, list[CorporateAction]] = defaultdict(list)
     for symbol_id, *row in await cursor.fetchall():
-        found[symbol_id].append(_to_action(*row))
+        found[symbol_id].append(to_action(*row))
     return dict(found)
+
+
+async def read_holders(connection: Connection, symbol_id: int, ticker: str) -> list[Holder]:
+    """Read when an identity had which ticker, and when a ticker named which identity."""
+    cursor = await connection.execute(_HOLDERS, {"symbol_id": symbol_id, "ticker": ticker})
+    return [Holder(*row) for row in await cursor.fetchall()]
+
+
+async def insert_actions(
+    connection: Connection,
+    symbol_id: int,
+    actions: Sequence[CorporateAction],
+    provider: str,
+    write_id: int,
+) -> int:
+    """Insert those of one identity whose kind and ex-date are not stored; return how many these are."""
+    parameters = action_columns(symbol_id, actions)
+    more = {"provider": provider, "write_id": write_id}
+    cursor = await connection.execute(_INSERT, {**parameters, **more})
+    return cursor.rowcount
 
 
 async def _judge(connection: Connection, identity: Symbol, actions: Sequence[CorporateAction]) -> None:
@@ -196,11 +237,13 @@ async def _judge(connection: Connection, identity: Symbol, actions: Sequence[Cor
         raise InvalidRequestError(violations=violations)
 
 
-def _to_action(kind: str, *values: Any) -> CorporateAction:
+def to_action(kind: str, *values: Any) -> CorporateAction:
+    """Make an action of its columns: kind, ex_date, split_ratio, cash_amount, currency, source."""
     return CorporateAction(CorporateActionKind(kind), *values)
 
 
-def _parameters(symbol_id: int, actions: Sequence[CorporateAction]) -> dict[str, Any]:
+def action_columns(symbol_id: int, actions: Sequence[CorporateAction]) -> dict[str, Any]:
+    """Make the parameters of a statement about actions of one identity, a list a column."""
     columns = {name: [getattr(action, name) for action in actions] for name in _COLUMNS}
     kinds = [action.kind.value for action in actions]
     return {"symbol_id": symbol_id, "kind": kinds, **columns}

@@ -53,6 +53,7 @@ _READ_MANY: Final = sql.SQL("""
 _LOCK: Final = sql.SQL("""
     SELECT symbol_id FROM market_symbol WHERE symbol_id = {holder} FOR UPDATE
 """).format(holder=HOLDER)
+_LOCK_IDENTITY: Final = "SELECT symbol_id FROM market_symbol WHERE symbol_id = %s FOR UPDATE"
 
 
 async def read_symbol(connection: Connection, symbol: str) -> Symbol:
@@ -87,6 +88,18 @@ async def lock_symbol(connection: Connection, symbol: str) -> Symbol:
         raise unknown_symbol(symbol)
     # Read behind the lock, so that it is what the last holder of the lock left.
     return await read_symbol_by_id(connection, row[0])
+
+
+async def lock_identity(connection: Connection, symbol_id: int) -> Symbol:
+    """Lock and read a symbol as `lock_symbol` does, by its identity.
+
+    Raises
+    ------
+    SymbolNotFoundError
+        It was deleted.
+    """
+    await connection.execute(_LOCK_IDENTITY, [symbol_id])
+    return await read_symbol_by_id(connection, symbol_id)
 
 
 async def read_symbol_by_id(connection: Connection, symbol_id: int) -> Symbol:

@@ -21,6 +21,7 @@ _ID_BYTES: Final = 8
 MODE_TO_PROTO: Final = {
     IngestionMode.BATCH: ingestion_pb2.INGESTION_MODE_BATCH,
     IngestionMode.BACKFILL: ingestion_pb2.INGESTION_MODE_BACKFILL,
+    IngestionMode.ACTIONS: ingestion_pb2.INGESTION_MODE_ACTIONS,
 }
 MODE_FROM_PROTO: Final = {proto: domain for domain, proto in MODE_TO_PROTO.items()}
 STATE_TO_PROTO: Final = {
@@ -61,8 +62,13 @@ def parse_start_ingestion(request: ingestion_service_pb2.StartIngestionRequest) 
     mode = _parse_mode(request.mode, violations)
     check_provider(request.provider, violations)
     check_symbols(request.symbols, violations)
-    timeframes = parse_timeframes(request.timeframes, violations)
-    start_us, end_us = _parse_range(request, mode, violations)
+    timeframes: tuple[Timeframe, ...] = ()
+    start_us = end_us = None
+    if mode.is_reference:
+        _refuse_bars(request, mode, violations)
+    else:
+        timeframes = parse_timeframes(request.timeframes, violations)
+        start_us, end_us = _parse_range(request, mode, violations)
     _check_request_id(request.request_id, violations)
     violations.raise_any()
     return RunRequest(
@@ -126,9 +132,25 @@ def _parse_mode(mode: ingestion_pb2.IngestionMode.ValueType, violations: Violati
     parsed = MODE_FROM_PROTO.get(mode)
     if parsed is None:
         problem = "is not set" if not mode else f"{mode} is no mode"
-        remedy = "send INGESTION_MODE_BATCH to bring up to now, INGESTION_MODE_BACKFILL to fill a range"
+        remedy = (
+            "send INGESTION_MODE_BATCH to bring up to now, INGESTION_MODE_BACKFILL to fill a range, "
+            "INGESTION_MODE_ACTIONS for corporate actions"
+        )
         violations.add("mode", "UNKNOWN_MODE" if mode else "REQUIRED", f"{problem}; {remedy}")
     return parsed or IngestionMode.BATCH
+
+
+def _refuse_bars(
+    request: ingestion_service_pb2.StartIngestionRequest, mode: IngestionMode, violations: Violations
+) -> None:
+    given = {
+        "timeframes": bool(request.timeframes),
+        "start_time": request.HasField("start_time"),
+        "end_time": request.HasField("end_time"),
+    }
+    for field in (name for name, is_given in given.items() if is_given):
+        problem = f"is for bars, and the mode {mode.name} fetches none; leave it out"
+        violations.add(field, "NOT_OF_MODE", problem)
 
 
 def check_provider(provider: str, violations: Violations, field: str = "provider") -> None:

@@ -94,11 +94,12 @@ def _wait(wait: ProviderWait) -> ingestion_pb2.ProviderWait:
 def _trouble(trouble: TaskTrouble) -> ingestion_pb2.IngestionTrouble:
     message = ingestion_pb2.IngestionTrouble(
         symbol=trouble.symbol,
-        timeframe=TIMEFRAME_TO_PROTO[trouble.timeframe],
         message=trouble.message,
         is_failed=trouble.is_failed,
         done_until=to_timestamp(trouble.done_until_us),
     )
+    if trouble.timeframe is not None:
+        message.timeframe = TIMEFRAME_TO_PROTO[trouble.timeframe]
     if trouble.retry_at_us is not None:
         message.retry_time.CopyFrom(to_timestamp(trouble.retry_at_us))
     return message

@@ -4,11 +4,14 @@ import csv
 import io
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from marketdata.domain.corporate_action import CorporateAction, CorporateActionKind
 from marketdata.domain.symbol import NewSymbol
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import ProviderAnswerError
@@ -122,6 +125,28 @@ async def test_runs_given_forms_lists_them_for_people_and_pipes(commands: Comman
     assert [row["state"] for row in rows] == ["succeeded", "succeeded"]
     failed = await commands.run("ingest", "runs", "--state", "failed", "--json")
     assert (failed.code, failed.out) == (0, "")
+
+
+async def test_actions_given_symbols_says_what_became_of_them(
+    service: Service, commands: Commands, provider: ScriptedProvider
+) -> None:
+    """The account of corporate actions; a correction is said, and runs show the mode."""
+    split = CorporateAction(CorporateActionKind.SPLIT, date(2023, 6, 1), split_ratio=2.0)
+    provider.actions = {"A": [split]}
+    done = await commands.run("ingest", "actions", *SYMBOLS, "-p", "alpaca")
+    assert done.code == 0, done.err
+    assert done.table()[0][:4] == ["1", "1", "0", "0"]  # fetched, accepted, revised, unchanged
+    assert "2 of 2 tasks done" in done.out
+    provider.actions = {"A": [replace(split, split_ratio=3.0)]}
+    corrected = await commands.run("ingest", "actions", "--all", "-p", "alpaca", "--refetch")
+    assert "split of 2023-06-01 was 2 and is 3 now" in corrected.out
+    assert corrected.table()[0][:3] == ["1", "0", "1"]
+    (stored,) = await service.stores.actions.list_all("A")
+    assert stored.split_ratio == 3.0
+    listed = await commands.run("ingest", "runs")
+    assert [row[1:4] for row in listed.table()] == [["succeeded", "actions", "alpaca"]] * 2
+    detached = await commands.run("ingest", "actions", "A", "-p", "alpaca", "--detach")
+    assert "1 symbols, 1 tasks" in detached.out
 
 
 @pytest.mark.usefixtures("service")

@@ -160,6 +160,15 @@ BAD_STARTS: Final[dict[str, tuple[dict[str, Any], set[tuple[str, str]]]]] = {
         },
     ),
     "mode of a later release": ({"mode": 9}, {("mode", "UNKNOWN_MODE")}),
+    "bars of a mode that fetches none": (
+        {"mode": ingestion_pb2.INGESTION_MODE_ACTIONS, "symbols": []},
+        {
+            ("symbols", "REQUIRED"),
+            ("timeframes", "NOT_OF_MODE"),
+            ("start_time", "NOT_OF_MODE"),
+            ("end_time", "NOT_OF_MODE"),
+        },
+    ),
     "request id": ({"request_id": "x" * 101}, {("request_id", "MALFORMED")}),
     "times": (
         {"start_time": Timestamp(seconds=-(10**11)), "end_time": Timestamp(nanos=-1)},

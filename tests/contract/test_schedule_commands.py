@@ -50,7 +50,7 @@ async def test_show_given_targets_says_what_ran_and_what_comes_next(
     # The provider lacks a folder here.
     await until(is_over)
     lines = (await commands.run("schedule", "show", "--json")).out.splitlines()
-    daily, repair = [json.loads(line) for line in lines]
+    daily, repair, actions = [json.loads(line) for line in lines]
     assert (daily["target"], daily["job"], daily["timeframe"]) == ("tech", "daily", "1d")
     assert (daily["last_slot"], daily["run_id"]) == ("2024-03-12T02:00:00Z", run.run_id)
     assert daily["state"] == "failed"
@@ -58,8 +58,11 @@ async def test_show_given_targets_says_what_ran_and_what_comes_next(
     now = f"{from_unix_us(SystemClock().now_us()):%Y-%m-%dT%H:%M:%SZ}"
     assert daily["next_slot"] > now[:-1]
     assert repair["next_slot"].endswith("T05:00:00Z")
+    assert (actions["job"], actions["timeframe"]) == ("actions", None)
+    assert actions["next_slot"].endswith("T08:00:00Z")
     commands.use(MARKETDATA_SCHEDULE_REPAIR_AT="06:30")
-    *_, repair = map(json.loads, (await commands.run("schedule", "show", "--json")).out.splitlines())
+    lines = (await commands.run("schedule", "show", "--json")).out.splitlines()
+    _, repair, _ = map(json.loads, lines)
     assert repair["next_slot"].endswith("T06:30:00Z")
     table = (await commands.run("schedule", "show")).table()
     assert table[0][:6] == ["tech", "daily", "1d", "2024-03-12", "02:00", str(run.run_id)]

@@ -663,7 +663,7 @@ CREATE TABLE public.ingestion_run (
     owner text DEFAULT ''::text NOT NULL,
     lease_until timestamp with time zone,
     waits jsonb DEFAULT '[]'::jsonb NOT NULL,
-    CONSTRAINT ingestion_run_mode_check CHECK ((mode = ANY (ARRAY['batch'::text, 'backfill'::text]))),
+    CONSTRAINT ingestion_run_mode_check CHECK ((mode = ANY (ARRAY['batch'::text, 'backfill'::text, 'actions'::text]))),
     CONSTRAINT ingestion_run_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text])))
 );
 
@@ -677,7 +677,7 @@ COMMENT ON COLUMN public.ingestion_run.request_id IS 'By which a caller can send
 -- Name: COLUMN ingestion_run.fetched; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.ingestion_run.fetched IS 'Bars that were fetched and accounted for; counts of it follow.';
+COMMENT ON COLUMN public.ingestion_run.fetched IS 'Bars, or corporate actions, that were fetched and accounted for; counts of it follow.';
 
 --
 -- Name: COLUMN ingestion_run.epoch; Type: COMMENT; Schema: public; Owner: -
@@ -775,7 +775,7 @@ CREATE TABLE public.ingestion_task (
     task integer NOT NULL,
     symbol_id bigint NOT NULL,
     symbol text NOT NULL COLLATE pg_catalog."C",
-    timeframe text NOT NULL,
+    timeframe text,
     range_start timestamp with time zone NOT NULL,
     range_end timestamp with time zone NOT NULL,
     done_until timestamp with time zone NOT NULL,
@@ -792,6 +792,12 @@ CREATE TABLE public.ingestion_task (
 --
 
 COMMENT ON TABLE public.ingestion_task IS 'A part of a run: a range of bars of one symbol.';
+
+--
+-- Name: COLUMN ingestion_task.timeframe; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ingestion_task.timeframe IS 'NULL where a task fetches no bars.';
 
 --
 -- Name: COLUMN ingestion_task.done_until; Type: COMMENT; Schema: public; Owner: -
@@ -819,6 +825,7 @@ CREATE TABLE public.market_corporate_action (
     currency text NOT NULL,
     source text NOT NULL,
     write_id bigint DEFAULT 0 NOT NULL,
+    provider text DEFAULT ''::text NOT NULL,
     CONSTRAINT market_corporate_action_cash_amount_check CHECK (((cash_amount > (0)::double precision) AND (cash_amount < 'Infinity'::double precision))),
     CONSTRAINT market_corporate_action_check CHECK (((kind = 'split'::text) = (split_ratio IS NOT NULL))),
     CONSTRAINT market_corporate_action_check1 CHECK (((kind = 'cash_dividend'::text) = (cash_amount IS NOT NULL))),
@@ -837,6 +844,12 @@ COMMENT ON COLUMN public.market_corporate_action.split_ratio IS 'New shares for 
 --
 
 COMMENT ON COLUMN public.market_corporate_action.cash_amount IS 'A share, as declared: not adjusted for later splits.';
+
+--
+-- Name: COLUMN market_corporate_action.provider; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.market_corporate_action.provider IS 'Who tells it, the highest-ranked of several; empty: a person. A lower-ranked one does not change it.';
 
 --
 -- Name: market_corporate_action_action_id_seq; Type: SEQUENCE; Schema: public; Owner: -
@@ -1117,6 +1130,24 @@ COMMENT ON COLUMN public.provider_quota.day IS 'By the clock of the provider''s 
 COMMENT ON COLUMN public.provider_quota.calls IS 'Granted so far; a call that was then not made is lost.';
 
 --
+-- Name: reference_fetched; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.reference_fetched (
+    provider text NOT NULL,
+    symbol_id bigint NOT NULL,
+    kind text NOT NULL,
+    fetched_on date NOT NULL,
+    CONSTRAINT reference_fetched_kind_check CHECK ((kind = 'actions'::text))
+);
+
+--
+-- Name: COLUMN reference_fetched.fetched_on; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.reference_fetched.fetched_on IS 'The day up to which the provider has told everything once: it is asked about a trailing window from then on.';
+
+--
 -- Name: rollup_dirty; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -1395,6 +1426,13 @@ ALTER TABLE ONLY public.provider_quota
     ADD CONSTRAINT provider_quota_pkey PRIMARY KEY (provider, key_id, day);
 
 --
+-- Name: reference_fetched reference_fetched_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.reference_fetched
+    ADD CONSTRAINT reference_fetched_pkey PRIMARY KEY (provider, symbol_id, kind);
+
+--
 -- Name: rollup_dirty rollup_dirty_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1501,6 +1539,12 @@ CREATE INDEX market_symbol_search_name ON public.market_symbol USING gin (search
 CREATE INDEX market_symbol_symbol ON public.market_symbol USING btree (symbol, symbol_id);
 
 --
+-- Name: reference_fetched_symbol_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX reference_fetched_symbol_id ON public.reference_fetched USING btree (symbol_id);
+
+--
 -- Name: rollup_dirty_day; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -1576,6 +1620,13 @@ ALTER TABLE ONLY public.market_corporate_action
 
 ALTER TABLE ONLY public.market_stock
     ADD CONSTRAINT market_stock_symbol_id_fkey FOREIGN KEY (symbol_id) REFERENCES public.market_symbol(symbol_id) ON DELETE CASCADE;
+
+--
+-- Name: reference_fetched reference_fetched_symbol_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.reference_fetched
+    ADD CONSTRAINT reference_fetched_symbol_id_fkey FOREIGN KEY (symbol_id) REFERENCES public.market_symbol(symbol_id) ON DELETE CASCADE;
 
 --
 -- Name: symbol_validity symbol_validity_symbol_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
@@ -1790,6 +1841,12 @@ GRANT USAGE ON SEQUENCE public.market_symbol_symbol_id_seq TO market_data_servic
 --
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.provider_quota TO market_data_service_user;
+
+--
+-- Name: TABLE reference_fetched; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.reference_fetched TO market_data_service_user;
 
 --
 -- Name: TABLE rollup_dirty; Type: ACL; Schema: public; Owner: -

@@ -27,6 +27,10 @@ async def _at_once(_: BarsRequest, __: int) -> None:
     """Hold nothing up."""
 
 
+async def _actions_at_once(_: Symbol) -> None:
+    """Hold nothing up."""
+
+
 @dataclass
 class ScriptedProvider:
     """Answers from frames.
@@ -43,7 +47,11 @@ class ScriptedProvider:
         Raised for bars of these symbols, behind their first page.
     before_page : callable
         Awaited before each page, with the request and the page's number: where a test holds it up.
-    requests : list of BarsRequest
+    before_actions : callable
+        Awaited before each answer about corporate actions, with the symbol.
+    fails_actions : dict of str to ProviderError
+        Raised for corporate actions of these symbols.
+    requests, asked_actions, asked_ranges : list
         What it was asked.
     """
 
@@ -57,6 +65,9 @@ class ScriptedProvider:
     history: Mapping[Timeframe, timedelta | None] = field(default_factory=dict)
     requests: list[BarsRequest] = field(default_factory=list)
     asked_actions: list[str] = field(default_factory=list)
+    asked_ranges: list[tuple[date, date]] = field(default_factory=list)
+    fails_actions: dict[str, ProviderError] = field(default_factory=dict)
+    before_actions: Callable[[Symbol], Awaitable[None]] = _actions_at_once
     name: str = "alpaca"
     feed: str = FEED
 
@@ -105,6 +116,10 @@ class ScriptedProvider:
     async def fetch_actions(self, symbol: Symbol, start: date, end: date) -> Sequence[CorporateAction]:
         """Tell the actions within a range."""
         self.asked_actions.append(symbol.symbol)
+        self.asked_ranges.append((start, end))
+        await self.before_actions(symbol)
+        if symbol.symbol in self.fails_actions:
+            raise self.fails_actions[symbol.symbol]
         return [a for a in self.actions.get(symbol.symbol, ()) if start <= a.ex_date < end]
 
     async def fetch_company(self, symbol: Symbol) -> CompanyFacts:

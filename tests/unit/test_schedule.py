@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from marketdata.domain.calendar import SessionCalendar
 from marketdata.domain.exchange_hours import get_calendar
 from marketdata.domain.ingestion_target import IngestionTarget
+from marketdata.domain.provider import ProviderDescription
 from marketdata.domain.schedule import (
     ScheduledJob,
     ScheduleTimes,
@@ -18,6 +19,7 @@ from marketdata.domain.schedule import (
     SlotSeries,
     due_slots,
     missed_slots,
+    reference_jobs,
     series_of,
 )
 from marketdata.domain.time_range import TimeRange
@@ -143,10 +145,32 @@ def test_series_given_targets_repair_where_history_is_wanted() -> None:
     """All go with the close, minutes with the session too; without a history nothing is repaired."""
     timeframes = (Timeframe.MINUTE_1, Timeframe.HOUR_1, Timeframe.DAY_1)
     target = IngestionTarget("a", (), timeframes, ("p",), None, 3, 0)
-    jobs = [(series.job.value, series.timeframe.value) for series in series_of(target)]
+    jobs = [
+        (series.job.value, series.timeframe and series.timeframe.value) for series in series_of(target)
+    ]
     assert jobs == [("minutes", "1m"), ("daily", "1m"), ("daily", "1h"), ("daily", "1d")]
     target = IngestionTarget("a", (), (Timeframe.DAY_1,), ("p",), date(2020, 1, 1), 3, 0)
     assert [series.job.value for series in series_of(target)] == ["daily", "repair"]
+
+
+def test_series_given_a_provider_that_tells_actions_have_them_without_bars() -> None:
+    """One a target, whatever its timeframes, where one of its providers tells them."""
+    target = IngestionTarget("a", (), (Timeframe.DAY_1, Timeframe.HOUR_1), ("p", "q"), None, 3, 0)
+    silent, tells = ProviderDescription("p", ""), ProviderDescription("q", "", has_actions=True)
+    jobs = reference_jobs([silent, tells])
+    assert [series.prefix for series in series_of(target, jobs)][2:] == ["slot/3/actions/"]
+    assert reference_jobs([silent]) == reference_jobs([]) == ()
+
+
+def test_action_slots_given_weeks_are_one_each_on_saturday() -> None:
+    """At 08:00 UTC in summer and in winter, whatever the calendars; both bounds are half-open."""
+    series = SlotSeries(7, ScheduledJob.ACTIONS, None)
+    saturdays = ["2024-03-02 08:00", "2024-03-09 08:00", "2024-03-16 08:00"]
+    assert due(series, "2024-03-02 08:00", "2024-03-23 08:00", "XNYS", "24/7") == saturdays
+    assert due(series, "2024-03-02 08:01", "2024-03-09 08:00") == []
+    assert Slot(series, local_us("2024-03-09 08:00", UTC)).request_id == (
+        "slot/7/actions/2024-03-09T08:00:00Z"
+    )
 
 
 def test_missed_given_slots_behind_the_last_run_are_those_but_the_newest() -> None:

@@ -12,7 +12,13 @@ from typing import Any, Final
 
 from psycopg.types.json import Jsonb
 
-from marketdata.domain.ingestion_run import OpenTask, ProviderWait, RunState
+from marketdata.domain.ingestion_run import (
+    IngestionMode,
+    OpenReference,
+    OpenTask,
+    ProviderWait,
+    RunState,
+)
 from marketdata.domain.time_range import TimeRange, to_unix_us
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.pools import Pools
@@ -26,7 +32,7 @@ _CLAIM: Final = """
      WHERE run_id = (SELECT run_id FROM ingestion_run
                       WHERE state = 'queued' OR (state = 'running' AND lease_until < clock_timestamp())
                       ORDER BY run_id LIMIT 1 FOR UPDATE SKIP LOCKED)
-    RETURNING run_id, epoch, provider
+    RETURNING run_id, epoch, provider, mode
 """
 # By the primary key, as all below.
 _RENEW: Final = """
@@ -46,6 +52,10 @@ _FINISH: Final = """
 """
 _OPEN_TASKS: Final = """
     SELECT task, symbol, symbol_id, timeframe, range_start, range_end, done_until
+      FROM ingestion_task WHERE run_id = %(run_id)s AND state = 'open' ORDER BY task
+"""
+_OPEN_REFERENCES: Final = """
+    SELECT symbol, symbol_id, range_start, range_end, task
       FROM ingestion_task WHERE run_id = %(run_id)s AND state = 'open' ORDER BY task
 """
 _FAIL_TASK: Final = """
@@ -80,11 +90,14 @@ class Claim:
         How often it was claimed.
     provider : str
         Name of its provider.
+    mode : IngestionMode
+        What it fetches.
     """
 
     run_id: int
     epoch: int
     provider: str
+    mode: IngestionMode
 
 
 class RunClaims:
@@ -110,7 +123,10 @@ class RunClaims:
         parameters = {"owner": self._owner, "lease": self._lease}
         async with self._pools.query() as connection:
             row = await (await connection.execute(_CLAIM, parameters)).fetchone()
-        return None if row is None else Claim(*row)
+        if row is None:
+            return None
+        run_id, epoch, provider, mode = row
+        return Claim(run_id, epoch, provider, IngestionMode(mode))
 
     async def renew(self, claim: Claim, waits: Sequence[ProviderWait]) -> bool:
         """Keep a claim, and tell what its provider waits for.
@@ -162,6 +178,15 @@ class RunClaims:
                 done_until_us=to_unix_us(done_until),
             )
             for task, symbol, symbol_id, timeframe, start, end, done_until in rows
+        ]
+
+    async def open_references(self, claim: Claim) -> list[OpenReference]:
+        """List what is left to do of a run that fetches no bars, in the order of the request."""
+        async with self._pools.query() as connection:
+            rows = await (await connection.execute(_OPEN_REFERENCES, _key(claim))).fetchall()
+        return [
+            OpenReference(symbol, symbol_id, TimeRange(to_unix_us(start), to_unix_us(end)), task)
+            for symbol, symbol_id, start, end, task in rows
         ]
 
     async def fail_task(

@@ -86,7 +86,7 @@ async def read_troubles(connection: Connection, run_id: int) -> tuple[TaskTroubl
     return tuple(
         TaskTrouble(
             symbol,
-            Timeframe(timeframe),
+            Timeframe(timeframe) if timeframe is not None else None,
             error,
             is_failed,
             to_unix_us(done_until),

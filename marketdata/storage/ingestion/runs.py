@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Any, Final
 
 from psycopg import sql
 
 from marketdata.domain.ingestion_run import (
     FetchedRanges,
+    IngestionMode,
     IngestionRun,
+    PlannedReference,
     PlannedTask,
     RunRequest,
     RunState,
@@ -18,6 +21,7 @@ from marketdata.domain.time_range import TimeRange, from_unix_us, to_unix_us
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import RequestIdReusedError, RunNotFoundError
 from marketdata.storage.bar_tables import bar_table_label
+from marketdata.storage.ingestion.reference_notes import read_fetched_on
 from marketdata.storage.ingestion.run_rows import read_runs, read_troubles
 from marketdata.storage.pools import Connection, Pools
 from marketdata.storage.symbol_rows import (
@@ -105,7 +109,9 @@ class RunStore:
             )
         return found[0]
 
-    async def start(self, request: RunRequest, tasks: Sequence[PlannedTask]) -> IngestionRun:
+    async def start(
+        self, request: RunRequest, tasks: Sequence[PlannedTask | PlannedReference]
+    ) -> IngestionRun:
         """Queue a run with its tasks, once for each `request_id`.
 
         Raises
@@ -199,6 +205,12 @@ class RunStore:
                 found[key] = (*found.get(key, ()), TimeRange(to_unix_us(start), to_unix_us(end)))
         return found
 
+    async def references_fetched(
+        self, provider: str, mode: IngestionMode, symbol_ids: Sequence[int]
+    ) -> dict[int, date]:
+        """Tell up to which day a provider has told everything that `mode` asks for, by symbol_id."""
+        return await read_fetched_on(self._pools, provider, mode, list(symbol_ids))
+
 
 async def _read(connection: Connection, run_id: int) -> IngestionRun:
     found = await read_runs(connection, _BY_ID, {"run_id": run_id})
@@ -223,11 +235,12 @@ def _request_parameters(request: RunRequest) -> dict[str, Any]:
     }
 
 
-def _task_parameters(tasks: Sequence[PlannedTask]) -> dict[str, Any]:
+def _task_parameters(tasks: Sequence[PlannedTask | PlannedReference]) -> dict[str, Any]:
+    timeframes = [task.timeframe.value if isinstance(task, PlannedTask) else None for task in tasks]
     return {
         "symbol_id": [task.symbol_id for task in tasks],
         "symbol": [task.symbol for task in tasks],
-        "timeframe": [task.timeframe.value for task in tasks],
+        "timeframe": timeframes,
         "start": [from_unix_us(task.range.start_us) for task in tasks],
         "end": [from_unix_us(task.range.end_us) for task in tasks],
     }

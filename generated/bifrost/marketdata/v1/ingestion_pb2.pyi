@@ -36,9 +36,13 @@ class _IngestionModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Ingesti
     """
     INGESTION_MODE_BACKFILL: _IngestionMode.ValueType  # 2
     """Fills a range: what of it was not fetched yet."""
+    INGESTION_MODE_ACTIONS: _IngestionMode.ValueType  # 3
+    """Asks for corporate actions instead of bars: all there are the first time, then those of the last year,
+    and announced ones. New and corrected ones change adjusted reads at once; none is deleted.
+    """
 
 class IngestionMode(_IngestionMode, metaclass=_IngestionModeEnumTypeWrapper):
-    """Which bars a run fetches."""
+    """What a run fetches."""
 
 INGESTION_MODE_UNSPECIFIED: IngestionMode.ValueType  # 0
 """Not said; INVALID_ARGUMENT."""
@@ -48,6 +52,10 @@ for late corrections.
 """
 INGESTION_MODE_BACKFILL: IngestionMode.ValueType  # 2
 """Fills a range: what of it was not fetched yet."""
+INGESTION_MODE_ACTIONS: IngestionMode.ValueType  # 3
+"""Asks for corporate actions instead of bars: all there are the first time, then those of the last year,
+and announced ones. New and corrected ones change adjusted reads at once; none is deleted.
+"""
 Global___IngestionMode: _TypeAlias = IngestionMode  # noqa: Y015
 
 class _IngestionRunState:
@@ -207,7 +215,7 @@ class IngestionRun(_message.Message):
     request_id: _builtins.str
     """By which the same StartIngestion can be sent again."""
     mode: Global___IngestionMode.ValueType
-    """Which bars it fetches."""
+    """What it fetches."""
     provider: _builtins.str
     """Name of its provider."""
     symbol_count: _builtins.int
@@ -224,7 +232,7 @@ class IngestionRun(_message.Message):
     """The process that executes it, for people."""
     @_builtins.property
     def timeframes(self) -> _containers.RepeatedScalarFieldContainer[_timeframe_pb2.Timeframe.ValueType]:
-        """Their timeframes."""
+        """Their timeframes; empty where it fetches no bars."""
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
@@ -286,7 +294,8 @@ Global___IngestionRun: _TypeAlias = IngestionRun  # noqa: Y015
 
 @_typing.final
 class IngestionProgress(_message.Message):
-    """How far a run is. Each bar is in `fetched`, and then in one of accepted, revised, unchanged, outranked and
+    """How far a run is. In the mode ACTIONS its counts are of corporate actions: `revised` are corrected ones,
+    `outranked` those of which a higher-ranked provider, or a person, tells otherwise. Else each bar is in `fetched`, and then in one of accepted, revised, unchanged, outranked and
     quarantined, unless it was left out as a repeat, as still forming, or as of a time at which the ticker did not
     name the symbol; the run has a remark of the last.
     """
@@ -420,7 +429,7 @@ class IngestionTrouble(_message.Message):
     symbol: _builtins.str
     """Whose bars."""
     timeframe: _timeframe_pb2.Timeframe.ValueType
-    """Which bars."""
+    """Which bars; not set where it fetches none."""
     message: _builtins.str
     """What is wrong and what to do."""
     is_failed: _builtins.bool

@@ -77,11 +77,11 @@ class StartIngestionRequest(_message.Message):
     REFETCH_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     mode: _ingestion_pb2.IngestionMode.ValueType
-    """Which bars. Required."""
+    """What to fetch. Required. INVALID_ARGUMENT where the provider does not tell it (ListProviders)."""
     provider: _builtins.str
     """Name of the provider, as ListProviders has it. Required."""
     refetch: _builtins.bool
-    """Whether to fetch again what was fetched already."""
+    """Whether to fetch again what was fetched already; in ACTIONS, of all years."""
     request_id: _builtins.str
     """By which the same request can be sent again safely: at most 100 characters, best a UUID. Empty: every
     call starts a run of its own.
@@ -92,7 +92,9 @@ class StartIngestionRequest(_message.Message):
 
     @_builtins.property
     def timeframes(self) -> _containers.RepeatedScalarFieldContainer[_timeframe_pb2.Timeframe.ValueType]:
-        """Timeframes that are stored and that the provider has, without repeats. Required."""
+        """Timeframes that are stored and that the provider has, without repeats. Required in BATCH and BACKFILL;
+        INVALID_ARGUMENT in ACTIONS, as start_time and end_time are.
+        """
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:

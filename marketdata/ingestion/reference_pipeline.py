@@ -1,0 +1,107 @@
+"""fetch → compare → commit: one run that fetches facts of symbols, safe to interrupt at any moment."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+from marketdata.clock import Clock
+from marketdata.domain.action_changes import ActionChanges
+from marketdata.domain.ingestion_run import OpenReference
+from marketdata.domain.time_range import session_date
+from marketdata.errors import ProviderError, SymbolNotFoundError
+from marketdata.ingestion.pipeline import PipelineEnd, SymbolOf
+from marketdata.ingestion.task_failures import TaskFailures
+from marketdata.providers.protocol import Provider
+from marketdata.storage.action_updates import ActionsAnswer, ActionUpdater
+from marketdata.storage.ingestion.claims import Claim, RunClaims
+from marketdata.storage.ingestion.reference_notes import ReferenceNote, note_reference
+from marketdata.storage.pools import Connection
+
+DoTask = Callable[[OpenReference], Awaitable[None]]
+
+
+class ReferencePipeline:
+    """Fetches and commits what is left of one run; a task is one call, or a few, about one symbol.
+
+    Parameters
+    ----------
+    claims : RunClaims
+        Notes tasks that fail.
+    actions : ActionUpdater
+        Stores corporate actions.
+    clock : Clock
+        What is now.
+    """
+
+    def __init__(self, claims: RunClaims, actions: ActionUpdater, clock: Clock) -> None:
+        self._claims = claims
+        self._actions = actions
+        self._clock = clock
+
+    async def run(
+        self,
+        claim: Claim,
+        provider: Provider,
+        tasks: Sequence[OpenReference],
+        symbol_of: SymbolOf,
+    ) -> PipelineEnd:
+        """Fetch what is left of the tasks; cancelled, it stops at once and what is committed stays.
+
+        Raises
+        ------
+        LeaseLostError
+            Another process has the run.
+        ServiceError
+            The database cannot be written; the run can go on later where it ended.
+        """
+
+        async def do(task: OpenReference) -> None:
+            await self._fetch_actions(claim, provider, task, symbol_of)
+
+        failures = TaskFailures(self._claims, claim)
+        waiting = iter(tasks)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(provider.limits.calls_at_once):
+                    group.create_task(_work(waiting, do, failures))
+        except BaseExceptionGroup as errors:
+            # The first one made the others end.
+            raise errors.exceptions[0] from None
+        return PipelineEnd(failures.failed, failures.stopped_by)
+
+    async def _fetch_actions(
+        self, claim: Claim, provider: Provider, task: OpenReference, symbol_of: SymbolOf
+    ) -> None:
+        # A run takes hours: a symbol can be renamed meanwhile, and its ticker given to another one.
+        symbol = await symbol_of(task.symbol_id)
+        asked_on = session_date(self._clock.now_us())
+        asked = session_date(task.range.start_us), session_date(task.range.end_us)
+        told = await provider.fetch_actions(symbol, *asked)
+
+        async def alongside(connection: Connection, changes: ActionChanges) -> None:
+            note = ReferenceNote(
+                fetched=len(told),
+                accepted=len(changes.new),
+                revised=len(changes.corrected),
+                unchanged=changes.unchanged,
+                outranked=changes.outranked,
+                remarks=tuple(changes.remarks),
+                # An empty answer may be a failure that looks like one: everything is asked for again.
+                fetched_on=asked_on if told else None,
+            )
+            await note_reference(connection, claim, task, note)
+
+        answer = ActionsAnswer(task.symbol_id, symbol.symbol, claim.provider, asked, told)
+        await self._actions.update(answer, alongside)
+
+
+async def _work(tasks: Iterator[OpenReference], do: DoTask, failures: TaskFailures) -> None:
+    for task in tasks:
+        try:
+            await do(task)
+            failures.note_success()
+        except ProviderError as error:
+            await failures.note(task.task, error, symbol=task.symbol)
+        except SymbolNotFoundError:
+            continue  # deleted meanwhile, and its tasks with it
+        if failures.stopped_by is not None:
+            return

@@ -1,0 +1,29 @@
+-- Runs that fetch facts of symbols instead of bars, and which provider told a corporate action.
+
+ALTER TABLE ingestion_run DROP CONSTRAINT ingestion_run_mode_check;
+ALTER TABLE ingestion_run ADD CONSTRAINT ingestion_run_mode_check
+    CHECK (mode IN ('batch', 'backfill', 'actions'));
+COMMENT ON COLUMN ingestion_run.fetched IS
+    'Bars, or corporate actions, that were fetched and accounted for; counts of it follow.';
+
+ALTER TABLE ingestion_task ALTER COLUMN timeframe DROP NOT NULL;
+COMMENT ON COLUMN ingestion_task.timeframe IS 'NULL where a task fetches no bars.';
+
+CREATE TABLE reference_fetched (
+    provider   text NOT NULL,
+    symbol_id  bigint NOT NULL REFERENCES market_symbol ON DELETE CASCADE,
+    kind       text NOT NULL CHECK (kind IN ('actions')),
+    fetched_on date NOT NULL,
+    PRIMARY KEY (provider, symbol_id, kind)
+);
+COMMENT ON COLUMN reference_fetched.fetched_on IS
+    'The day up to which the provider has told everything once: it is asked about a trailing window from then on.';
+CREATE INDEX reference_fetched_symbol_id ON reference_fetched (symbol_id);
+
+ALTER TABLE market_corporate_action ADD COLUMN provider text NOT NULL DEFAULT '';
+COMMENT ON COLUMN market_corporate_action.provider IS
+    'Who tells it, the highest-ranked of several; empty: a person. A lower-ranked one does not change it.';
+-- What the sample of this service brought along, which every provider outranks.
+UPDATE market_corporate_action SET provider = 'sample'
+ WHERE source IN ('public record, confirmed by the sample''s adjusted close',
+                  'inferred from the sample''s adjusted close');
