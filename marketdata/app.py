@@ -257,11 +257,10 @@ def _ingestion(
 def _maintenance(pools: Pools, settings: Settings) -> Maintenance:
     versions = VersionTrimmer(pools, timedelta(days=settings.revisions_keep_days))
     log_entries = LogTrimmer(pools, timedelta(days=settings.log_keep_days))
-    runs = RunTrimmer(pools, timedelta(days=settings.runs_keep_days))
     trimmers: dict[str, Trimmer] = {
         "superseded versions": versions,
         "change log": log_entries,
-        "ingestion runs": runs,
+        "ingestion runs": RunTrimmer(pools, timedelta(days=settings.runs_keep_days)),
     }
     return Maintenance(pools, Upkeep(pools, SystemClock(), trimmers).steps())
 
@@ -287,6 +286,7 @@ class _Frontend:
                 stores.statistics,
                 stores.intake,
                 stores.deleter,
+                ingestion.providers.describe,
                 SystemClock(),
             ),
             ingestion=IngestionServicer(

@@ -1,7 +1,7 @@
 """A calendar of what is stored: years as blocks of weekdays by weeks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from typing import Final
 
@@ -88,7 +88,8 @@ def legend() -> Text:
 
 
 def _of(sessions: SessionCounts, chosen: npt.NDArray[np.bool_]) -> SessionCounts:
-    return SessionCounts(sessions.label_us[chosen], sessions.present[chosen], sessions.expected[chosen])
+    columns = (getattr(sessions, column.name) for column in fields(sessions))
+    return SessionCounts(*(column[chosen] for column in columns))
 
 
 def _year(

@@ -41,7 +41,8 @@ from marketdata.domain.bars import BarColumn, BarFlag, BarFrame
 from marketdata.domain.calendar import SessionHours
 from marketdata.domain.company import Company, CompanyFacts
 from marketdata.domain.corporate_action import CorporateAction, CorporateActionKind
-from marketdata.domain.coverage import GapReason, SessionCounts
+from marketdata.domain.coverage import SessionCounts
+from marketdata.domain.gaps import GapReason
 from marketdata.domain.ingestion_run import IngestionMode, ProviderWait, RunCounts, RunState
 from marketdata.domain.ingestion_target import IngestionTarget, NewIngestionTarget
 from marketdata.domain.provider import ProviderDescription

@@ -236,13 +236,30 @@ def from_gap(gap: bars_service_pb2.BarGap) -> CoverageGap:
         end=decode_moment(gap.end_time),
         missing_count=gap.missing_count,
         reason=known(GAP_REASON_FROM_PROTO, gap.reason, "gap reason"),
+        provider=gap.provider,
+        retry=decode_moment(gap.retry_time) if gap.HasField("retry_time") else None,
+        message=gap.message,
     )
 
 
 def from_sessions(sessions: bars_service_pb2.SessionCounts) -> SessionCounts:
     """Turn the columns of sessions into arrays."""
-    columns = (sessions.session_us, sessions.present_count, sessions.expected_count)
-    return SessionCounts(*(np.array(column, np.int64) for column in columns))
+    # A service of an earlier release tells no more than the first three columns.
+    untold = [0] * len(sessions.session_us)
+    return SessionCounts(
+        label_us=np.array(sessions.session_us, np.int64),
+        present=np.array(sessions.present_count, np.int64),
+        expected=np.array(sessions.expected_count, np.int64),
+        quarantined=np.array(sessions.quarantined_count or untold, np.int64),
+        derived=np.array(sessions.derived_count or untold, np.int64),
+        reason=np.array([_session_reason(reason) for reason in sessions.reason] or untold, np.int8),
+    )
+
+
+def _session_reason(reason: bars_service_pb2.GapReason.ValueType) -> int:
+    if reason == bars_service_pb2.GAP_REASON_UNSPECIFIED:
+        return 0
+    return known(GAP_REASON_FROM_PROTO, reason, "gap reason")
 
 
 def from_statistics(line: bars_service_pb2.TimeframeStatistics) -> TimeframeStatistics:

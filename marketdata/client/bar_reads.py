@@ -307,6 +307,7 @@ class BarReads(Caller):
             expected_count=page.expected_count,
             gaps=tuple(gaps),
             sessions=sessions,
+            quarantined_count=page.quarantined_count,
         )
 
     async def get_bar_statistics(

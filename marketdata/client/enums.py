@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Final, TypeVar
 
-from bifrost.marketdata.v1 import bars_service_pb2
-
 from marketdata.domain.bar_order import BarOrder
-from marketdata.domain.coverage import GapReason
 from marketdata.errors import NotSupportedError
-from marketdata.wire.enums import MATCH_KIND_TO_PROTO, ORDER_TO_PROTO, SYMBOL_VALIDITY_TO_PROTO
+from marketdata.wire.enums import (
+    GAP_REASON_TO_PROTO,
+    MATCH_KIND_TO_PROTO,
+    ORDER_TO_PROTO,
+    SYMBOL_VALIDITY_TO_PROTO,
+)
 
 K = TypeVar("K", bound=int)
 T = TypeVar("T")
@@ -17,7 +19,7 @@ MATCH_KIND_FROM_PROTO: Final = {proto: domain for domain, proto in MATCH_KIND_TO
 SYMBOL_VALIDITY_FROM_PROTO: Final = {
     proto: domain for domain, proto in SYMBOL_VALIDITY_TO_PROTO.items()
 }
-GAP_REASON_FROM_PROTO: Final = {bars_service_pb2.GAP_REASON_MISSING: GapReason.MISSING}
+GAP_REASON_FROM_PROTO: Final = {proto: domain for domain, proto in GAP_REASON_TO_PROTO.items()}
 BAR_ORDER_TO_PROTO: Final = {
     order: ORDER_TO_PROTO[order.is_descending, order.is_by_time] for order in BarOrder
 }

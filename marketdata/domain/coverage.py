@@ -1,60 +1,31 @@
-"""Coverage: which bars a calendar lets expect, and which of them are missing.
+"""Coverage: which bars a calendar lets expect, and which of them are missing, and why.
 
 Expected are the slots of regular hours: every session for daily bars, every minute (or hour, anchored
-as in `resample`) of a session's regular hours for intraday ones. Slots are numbered across sessions, so
-that stored times turn into numbers and a gap is a jump between two of them: the work grows with the
-bars that are there, not with those that are not.
+as in `resample`) of a session's regular hours for intraday ones.
 
 No trades in a minute means no bar, so a calendar alone cannot tell a quiet minute from a lost one.
 Intraday gaps are therefore whole missing sessions, and runs of missing bars within a session that are
 longer than `QUIET_US`. Bars outside of regular hours are counted but never expected.
 """
 
-from dataclasses import dataclass
-from enum import IntEnum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
+from marketdata.domain.bar_slots import BarSlots, bar_slots
 from marketdata.domain.bars import Int64Array
-from marketdata.domain.calendar import Int8Array, SessionCalendar, SessionPart, SessionSpans
+from marketdata.domain.calendar import Int8Array, SessionCalendar
+from marketdata.domain.gap_causes import CauseLayer, explain_gaps
+from marketdata.domain.gaps import GapReason, Gaps
 from marketdata.domain.time_range import TimeRange
-from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
+from marketdata.domain.timeframe import Timeframe
 
 # Longer than a US volatility halt (5 minutes, extended once by 5), and than a liquid stock is ever
 # quiet. Illiquid ones are quiet for longer: their gaps are true and mean nothing.
 QUIET_US: Final = 15 * 60_000_000
-
-
-class GapReason(IntEnum):
-    """Why bars are not there, as far as it is known."""
-
-    MISSING = 1
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Gaps:
-    """Stretches of time without the bars that are expected, as columns.
-
-    Attributes
-    ----------
-    start_us, end_us : int64[g]
-        Half-open, Unix microseconds, ascending: the open of the first missing bar and the end of the
-        last; for daily bars session labels, the end a day after the last missing one.
-    missing : int64[g]
-        How many bars are missing, at least 1.
-    reason : int8[g]
-        A `GapReason`.
-    """
-
-    start_us: Int64Array
-    end_us: Int64Array
-    missing: Int64Array
-    reason: Int8Array
-
-    def __len__(self) -> int:
-        """How many gaps."""
-        return len(self.start_us)
+_NO_TIMES: Final = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,11 +38,19 @@ class SessionCounts:
         Session dates at 00:00:00 UTC, Unix microseconds, ascending.
     present, expected : int64[s]
         Bars of regular hours that are stored, and that could be.
+    quarantined, derived : int64[s]
+        Of those that are not stored: how many are in quarantine, and how many a read makes from
+        minutes.
+    reason : int8[s]
+        The `GapReason` of most of the bars that are missing in gaps; 0 where there is no gap.
     """
 
     label_us: Int64Array
     present: Int64Array
     expected: Int64Array
+    quarantined: Int64Array
+    derived: Int64Array
+    reason: Int8Array
 
     def __len__(self) -> int:
         """How many sessions."""
@@ -92,6 +71,8 @@ class BarCoverage:
         Bars that the calendar lets expect within `searched`.
     present : int
         Those of them that are stored.
+    quarantined : int
+        Those of them that are not stored but in quarantine.
     gaps : Gaps
         Stretches of missing bars; short quiet ones are left out, so `missing` may add up to less than
         `expected - present`.
@@ -106,9 +87,39 @@ class BarCoverage:
     last_us: int | None
     expected: int
     present: int
+    quarantined: int
     gaps: Gaps
     searched: TimeRange
     sessions: SessionCounts | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CoverageLook:
+    """How coverage is looked at, beyond what is stored.
+
+    Attributes
+    ----------
+    layers : tuple of CauseLayer
+        Why bars may be missing, ascending in precedence.
+    derived_us : int64[n]
+        Times of the bars that a read makes from minutes, ascending, Unix microseconds.
+    with_sessions : bool
+        Whether to count session by session as well.
+    split_us : int or None
+        A time at which gaps are cut, whatever their cause: where a page before ended.
+    quiet_us : int
+        A run of missing bars within a session must be longer than this, microseconds of trading time,
+        unless the whole session is missing. Not looked at for daily bars.
+    """
+
+    layers: tuple[CauseLayer, ...] = ()
+    derived_us: Int64Array = field(default_factory=lambda: _NO_TIMES)
+    with_sessions: bool = False
+    split_us: int | None = None
+    quiet_us: int = QUIET_US
+
+
+_PLAIN_LOOK: Final = CoverageLook()
 
 
 def find_coverage(
@@ -118,7 +129,7 @@ def find_coverage(
     calendar: SessionCalendar,
     *,
     now_us: int,
-    quiet_us: int = QUIET_US,
+    look: CoverageLook = _PLAIN_LOOK,
 ) -> BarCoverage:
     """Compare what is stored with what the calendar lets expect.
 
@@ -136,168 +147,109 @@ def find_coverage(
     now_us : int
         Unix microseconds. Bars that have not ended are not expected, and neither is the daily bar of a
         session before its UTC day is over: it could not be stored.
-    quiet_us : int
-        A run of missing bars within a session must be longer than this, microseconds of trading time,
-        unless the whole session is missing. Not looked at for daily bars.
+    look : CoverageLook
+        What else is known, and wanted.
 
     Returns
     -------
     BarCoverage
-        Empty ranges and symbols without bars are answered alike: one gap over all that is expected.
+        Empty ranges and symbols without bars are answered alike: all that is expected is in gaps.
     """
     stored = time_us[slice(*np.searchsorted(time_us, (asked.start_us, asked.end_us)))]
-    slots = _slots(timeframe, calendar)
+    slots = bar_slots(timeframe, calendar)
     searched = asked.intersect(slots.range)
     window = slots.window(searched, now_us)
     present = slots.numbers(stored, window)
-    quiet = 0 if timeframe is Timeframe.DAY_1 else quiet_us // timeframe.duration_us
+    quiet = 0 if timeframe is Timeframe.DAY_1 else look.quiet_us // timeframe.duration_us
+    start, end = _gaps(slots, present, window, quiet)
+    gaps, parts = explain_gaps(slots, start, end, look.layers, look.split_us)
+    aside = _quarantined(slots, look.layers, present, window)
+    counted = _Counted(slots, window, present, aside, gaps, parts)
     return BarCoverage(
         count=len(stored),
         first_us=int(stored[0]) if len(stored) else None,
         last_us=int(stored[-1]) if len(stored) else None,
         expected=window[1] - window[0],
         present=len(present),
-        gaps=_gaps(slots, present, window, quiet),
+        quarantined=len(aside),
+        gaps=gaps,
         searched=searched,
+        sessions=counted.by_session(calendar, look.derived_us) if look.with_sessions else None,
     )
 
 
-def count_by_session(
-    time_us: Int64Array,
-    timeframe: Timeframe,
-    asked: TimeRange,
-    calendar: SessionCalendar,
-    *,
-    now_us: int,
-) -> SessionCounts:
-    """Count stored and expected bars session by session.
+def _quarantined(
+    slots: BarSlots, layers: Sequence[CauseLayer], present: Int64Array, window: tuple[int, int]
+) -> Int64Array:
+    """Tell the numbers of the bars that are in quarantine and not stored, ascending."""
+    aside = [
+        slots.numbers(layer.times_us, window)
+        for layer in layers
+        if layer.cause.reason is GapReason.QUARANTINED
+    ]
+    return _without(np.unique(np.concatenate([_NO_TIMES, *aside])), present)
 
-    Parameters
-    ----------
-    time_us, timeframe, asked, calendar, now_us
-        As `find_coverage` takes them.
 
-    Returns
-    -------
-    SessionCounts
-        The sessions with at least one expected bar in the range.
-    """
-    slots = _slots(timeframe, calendar)
-    window = slots.window(asked.intersect(slots.range), now_us)
-    if window[0] >= window[1]:
-        return SessionCounts(*(np.empty(0, np.int64) for _ in range(3)))
-    present = slots.numbers(time_us, window)
-    edges = slots.session_edges
-    first, last = np.searchsorted(edges, (window[0], window[1] - 1), side="right")
-    inner = np.clip(edges[first - 1 : last + 1], *window)
-    return SessionCounts(
-        label_us=calendar.label_us[slots.first_session + np.arange(first - 1, last)],
-        present=np.diff(np.searchsorted(present, inner)),
-        expected=np.diff(inner),
-    )
+def _without(number: Int64Array, present: Int64Array) -> Int64Array:
+    """Leave out what is present; both ascend, and millions that are present are not sorted anew."""
+    place = np.searchsorted(present, number)
+    left: Int64Array = number[np.append(present, -1)[place] != number]
+    return left
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Slots:
-    """The expected bars of a calendar, numbered from 0 across its regular spans.
+class _Counted:
+    """What is there, by numbers of slots, to be counted session by session."""
 
-    `first_number` is int64[m + 1]: the number of each span's first slot, and the total. `session_edges`
-    is int64[s + 1]: the same of each session, the first being row `first_session` of the calendar.
-    `ready_us` is int64[m], when the last bar of each span is due; the others are due at their ends.
-    """
+    slots: BarSlots
+    window: tuple[int, int]
+    present: Int64Array
+    quarantined: Int64Array
+    gaps: Gaps
+    parts: tuple[Int64Array, Int64Array]
 
-    spans: SessionSpans
-    step_us: int
-    first_number: Int64Array
-    first_session: int
-    session_edges: Int64Array
-    ready_us: Int64Array
-
-    @property
-    def range(self) -> TimeRange:
-        return TimeRange(int(self.spans.start_us[0]), int(self.spans.end_us[-1]))
-
-    def window(self, searched: TimeRange, now_us: int) -> tuple[int, int]:
-        """Return the first number in a range and the one after the last that has ended."""
-        first, last = (self._from(time) for time in (searched.start_us, searched.end_us))
-        return first, max(first, min(last, self._ended(now_us)))
-
-    def _from(self, time_us: int) -> int:
-        span = int(np.searchsorted(self.spans.end_us, time_us, side="right"))
-        if span == len(self.ready_us):
-            return int(self.first_number[-1])
-        into_us = max(0, time_us - int(self.spans.start_us[span]))
-        return min(
-            int(self.first_number[span]) - (-into_us // self.step_us), int(self.first_number[span + 1])
+    def by_session(self, calendar: SessionCalendar, derived_us: Int64Array) -> SessionCounts:
+        slots, window = self.slots, self.window
+        if window[0] >= window[1]:
+            none = _NO_TIMES
+            return SessionCounts(none, none, none, none, none, np.empty(0, np.int8))
+        edges = slots.session_edges
+        first, last = np.searchsorted(edges, (window[0], window[1] - 1), side="right")
+        inner = np.clip(edges[first - 1 : last + 1], *window)
+        derived = _without(slots.numbers(derived_us, window), self.present)
+        return SessionCounts(
+            label_us=calendar.label_us[slots.first_session + np.arange(first - 1, last)],
+            present=np.diff(np.searchsorted(self.present, inner)),
+            expected=np.diff(inner),
+            quarantined=np.diff(np.searchsorted(self.quarantined, inner)),
+            derived=np.diff(np.searchsorted(derived, inner)),
+            reason=self._reasons(inner),
         )
 
-    def _ended(self, now_us: int) -> int:
-        span = int(np.searchsorted(self.ready_us, now_us, side="right"))
-        if span == len(self.ready_us):
-            return int(self.first_number[-1])
-        into_us = max(0, now_us - int(self.spans.start_us[span]))
-        whole = min(
-            into_us // self.step_us, int(self.first_number[span + 1] - self.first_number[span]) - 1
-        )
-        return int(self.first_number[span]) + whole
-
-    def numbers(self, time_us: Int64Array, window: tuple[int, int]) -> Int64Array:
-        """Turn ascending times into distinct numbers of slots within the window."""
-        span = np.searchsorted(self.spans.start_us, time_us, side="right") - 1
-        inside = span >= 0
-        inside &= time_us < self.spans.end_us[span]
-        time_us, span = time_us[inside], span[inside]
-        number = self.first_number[span] + (time_us - self.spans.start_us[span]) // self.step_us
-        number = number[(number >= window[0]) & (number < window[1])]
-        return number[np.diff(number, prepend=-1) > 0]
-
-    def starts(self, number: Int64Array) -> Int64Array:
-        """Tell when slots start, int64[k]."""
-        span = np.searchsorted(self.first_number, number, side="right") - 1
-        return self.spans.start_us[span] + (number - self.first_number[span]) * self.step_us
-
-    def ends(self, number: Int64Array) -> Int64Array:
-        """Tell when slots end, int64[k]; the last of a span may be short."""
-        span = np.searchsorted(self.first_number, number, side="right") - 1
-        return np.minimum(self.starts(number) + self.step_us, self.spans.end_us[span])
+    def _reasons(self, edges: Int64Array) -> Int8Array:
+        reason, (first, last) = self.gaps.reason, self.parts
+        missing = [np.zeros(len(edges) - 1, np.int64)]
+        for one in GapReason:
+            chosen = reason == one
+            missing.append(np.diff(_held_before(edges, first[chosen], last[chosen])))
+        found: Int8Array = np.argmax(missing, axis=0).astype(np.int8)
+        return found
 
 
-def _slots(timeframe: Timeframe, calendar: SessionCalendar) -> _Slots:
-    if timeframe is Timeframe.DAY_1:
-        return _daily_slots(calendar)
-    spans = calendar.spans.take(calendar.spans.part == SessionPart.REGULAR)
-    step_us = timeframe.duration_us
-    counts = -((spans.start_us - spans.end_us) // step_us)
-    first_number = np.append(0, np.cumsum(counts))
-    is_first = np.diff(spans.session, prepend=-1) != 0
-    return _Slots(
-        spans=spans,
-        step_us=step_us,
-        first_number=first_number,
-        first_session=int(spans.session[0]),
-        session_edges=np.append(first_number[:-1][is_first], first_number[-1]),
-        ready_us=spans.end_us,
-    )
+def _held_before(number: Int64Array, first: Int64Array, last: Int64Array) -> Int64Array:
+    """Count the slots of ascending, disjoint ranges that lie before each number."""
+    held = np.append(0, np.cumsum(last - first))
+    begun = np.searchsorted(first, number, side="right")
+    # Of the last range that has begun, what lies behind the number does not count.
+    behind = np.append(np.iinfo(np.int64).min // 2, last)[begun] - number
+    counted: Int64Array = held[begun] - np.maximum(0, behind)
+    return counted
 
 
-def _daily_slots(calendar: SessionCalendar) -> _Slots:
-    """Treat the label's UTC day of each session as a span of one slot."""
-    label_us, n = calendar.label_us, len(calendar.label_us)
-    end_us = label_us + MICROSECONDS_PER_DAY
-    return _Slots(
-        spans=SessionSpans(
-            label_us, end_us, np.full(n, SessionPart.REGULAR, np.int8), np.arange(n, dtype=np.int32)
-        ),
-        step_us=MICROSECONDS_PER_DAY,
-        first_number=np.arange(n + 1),
-        first_session=0,
-        session_edges=np.arange(n + 1),
-        ready_us=np.maximum(calendar.close_us, end_us),
-    )
-
-
-def _gaps(slots: _Slots, present: Int64Array, window: tuple[int, int], quiet: int) -> Gaps:
-    """Find runs of missing numbers; what is quiet at the ends of a run is cut off."""
+def _gaps(
+    slots: BarSlots, present: Int64Array, window: tuple[int, int], quiet: int
+) -> tuple[Int64Array, Int64Array]:
+    """Find runs of missing numbers, each up to before its end; what is quiet at the ends is cut off."""
     before = np.append(window[0] - 1, present)
     after = np.append(present, window[1])
     jumps = after - before > 1
@@ -313,10 +265,4 @@ def _gaps(slots: _Slots, present: Int64Array, window: tuple[int, int], quiet: in
     start = np.where(keep_head, start, head_end)
     end = np.where(keep_tail, end, tail_start)
     kept = start < end
-    start, end = start[kept], end[kept]
-    return Gaps(
-        start_us=slots.starts(start),
-        end_us=slots.ends(end - 1),
-        missing=end - start,
-        reason=np.full(len(start), GapReason.MISSING, np.int8),
-    )
+    return start[kept], end[kept]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from marketdata.domain.bar_merge import merge_frames
 from marketdata.domain.bars import BarFrame
+from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
 from marketdata.ingestion.checked_page import CheckedPage
 from marketdata.ingestion.row_budget import RowBudget
@@ -143,10 +144,15 @@ def _contradicts(batch: Sequence[CheckedPage], page: CheckedPage) -> bool:
 def _checkpoints(pages: Sequence[CheckedPage]) -> list[Checkpoint]:
     of_task: dict[int, Checkpoint] = {}
     for page in pages:
-        own = Checkpoint(page.task, page.range, page.settled_us, page.fetched)
+        own = Checkpoint(page.task, page.range, page.settled_us, page.fetched, _extent(page.accepted))
         before = of_task.get(page.task)
         of_task[page.task] = before.joined(own) if before else own
     return list(of_task.values())
+
+
+def _extent(frame: BarFrame) -> TimeRange | None:
+    """Tell from which to which time a frame has bars; it is sorted by time."""
+    return TimeRange(int(frame.time_us[0]), int(frame.time_us[-1]) + 1) if len(frame) else None
 
 
 def _merged(pages: Sequence[CheckedPage]) -> BarFrame:

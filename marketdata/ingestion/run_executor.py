@@ -150,7 +150,7 @@ class RunExecutor:
             await asyncio.sleep(_PAUSE_SECONDS)
             await self._release(claim)
         except ServiceError as error:
-            await self._finish(claim, RunState.FAILED, error.message)
+            await self._finish(claim, RunState.FAILED, error.message, error.retry_after_seconds)
         except asyncio.CancelledError:
             await self._release(claim)
             raise
@@ -164,7 +164,7 @@ class RunExecutor:
         try:
             provider = self._provider_of(claim.provider)
         except ServiceError as error:
-            await self._finish(claim, RunState.FAILED, error.message)
+            await self._finish(claim, RunState.FAILED, error.message, error.retry_after_seconds)
             return
         work = asyncio.create_task(self._work(claim, provider), name=f"pipeline-{claim.run_id}")
         try:
@@ -176,7 +176,8 @@ class RunExecutor:
             await self._finish(claim, RunState.CANCELLED, "")
             return
         end = work.result()
-        await self._finish(claim, *_verdict(end, claim))
+        retry_after_seconds = end.stopped_by.retry_after_seconds if end.stopped_by else None
+        await self._finish(claim, *_verdict(end, claim), retry_after_seconds)
 
     async def _work(self, claim: Claim, provider: Provider) -> PipelineEnd:
         if claim.mode.is_reference:
@@ -198,9 +199,15 @@ class RunExecutor:
             await asyncio.wait([work], timeout=self._times.renew_seconds)
         return False
 
-    async def _finish(self, claim: Claim, state: RunState, error: str) -> None:
+    async def _finish(
+        self,
+        claim: Claim,
+        state: RunState,
+        error: str,
+        retry_after_seconds: float | None = None,
+    ) -> None:
         log.info("ingestion_run_over", extra={"run": claim.run_id, "state": state.value})
-        await self._claims.finish(claim, state, error)
+        await self._claims.finish(claim, state, error, retry_after_seconds)
 
     async def _release(self, claim: Claim) -> None:
         # Without it the lease runs out by itself, only later.

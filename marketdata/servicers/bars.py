@@ -1,6 +1,6 @@
 """BarsService."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import date
@@ -15,6 +15,7 @@ from marketdata.clock import Clock
 from marketdata.domain.bar_query import BarPosition, BarQuery
 from marketdata.domain.bar_selection import select_good_bars
 from marketdata.domain.bars import BarFrame
+from marketdata.domain.provider import ProviderDescription
 from marketdata.errors import InvalidRequestError, StreamStalledError
 from marketdata.storage.adjustments import UnadjustedAction
 from marketdata.storage.bar_reader import BarReader, BarSnapshot
@@ -77,6 +78,8 @@ class BarsServicer(BarsServiceServicer):
         Stores bars.
     deleter : BarDeleter
         Deletes bars.
+    providers : callable
+        Describes all providers: how far back they reach.
     clock : Clock
         Says what has ended.
     """
@@ -90,6 +93,7 @@ class BarsServicer(BarsServiceServicer):
         statistics: StatisticsReader,
         intake: BarIntake,
         deleter: BarDeleter,
+        providers: Callable[[], Sequence[ProviderDescription]],
         clock: Clock,
     ) -> None:
         self._reader = reader
@@ -100,6 +104,7 @@ class BarsServicer(BarsServiceServicer):
         self._statistics = statistics
         self._intake = intake
         self._deleter = deleter
+        self._providers = providers
         self._clock = clock
 
     async def GetLatestBar(  # noqa: N802
@@ -260,6 +265,8 @@ class BarsServicer(BarsServiceServicer):
             now_us,
             with_sessions=asked.with_sessions,
             as_of=asked.as_of,
+            providers=self._providers(),
+            split_us=asked.behind_us,
         )
         return to_coverage_response(request, asked, found, seq)
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -34,6 +34,8 @@ from marketdata.storage.snapshot_facts import SnapshotFacts, read_facts
 from marketdata.storage.symbols import unknown_symbol
 
 Block = TypeVar("Block")
+#: Reads more in the snapshot of a bulk read, before its first bar.
+Alongside = Callable[[Connection, SnapshotFacts], Awaitable[None]]
 
 # A snapshot keeps every dead version of the change log's head row: writers pay for old readers.
 MOST_SNAPSHOT_SECONDS: Final = 60.0
@@ -138,11 +140,20 @@ class BarReader:
         self._most_snapshot_seconds = most_snapshot_seconds
 
     @contextlib.asynccontextmanager
-    async def snapshot(self, query: BarQuery) -> AsyncIterator[BarSnapshot]:
+    async def snapshot(
+        self, query: BarQuery, alongside: Alongside | None = None
+    ) -> AsyncIterator[BarSnapshot]:
         """Open a bulk read.
 
         The database is read at its own pace, a few blocks ahead: the snapshot ends when all is read,
         not when the consumer has taken it.
+
+        Parameters
+        ----------
+        query : BarQuery
+            What is asked.
+        alongside : callable or None
+            Reads what else has to be of the same snapshot.
 
         Raises
         ------
@@ -151,7 +162,7 @@ class BarReader:
         DatabaseUnavailableError, QueryTimeoutError
             The database cannot answer now.
         """
-        read = _Read(self._pools, self._executor, query, self._most_snapshot_seconds)
+        read = _Read(self._pools, self._executor, query, self._most_snapshot_seconds, alongside)
         try:
             yield BarSnapshot(await read.open(), read)
         finally:
@@ -181,12 +192,20 @@ class BarReader:
 class _Read:
     """One bulk read: a task that holds the connection, and the blocks that it leaves behind."""
 
-    def __init__(self, pools: Pools, executor: Executor, query: BarQuery, most_seconds: float) -> None:
+    def __init__(
+        self,
+        pools: Pools,
+        executor: Executor,
+        query: BarQuery,
+        most_seconds: float,
+        alongside: Alongside | None,
+    ) -> None:
         loop = asyncio.get_running_loop()
         self._pools = pools
         self._executor = executor
         self._query = query
         self._most_seconds = most_seconds
+        self._alongside = alongside
         self._opened: asyncio.Future[SnapshotFacts] = loop.create_future()
         self._transform: asyncio.Future[Transform[object]] = loop.create_future()
         self._queue: BlockQueue[object] = BlockQueue()
@@ -220,6 +239,8 @@ class _Read:
                 deadline = time.monotonic() + self._most_seconds
                 await hold_partitions(connection, self._query)
                 facts = await read_facts(connection, self._query)
+                if self._alongside is not None:
+                    await self._alongside(connection, facts)
                 self._opened.set_result(facts)
                 query = facts.query
                 make = DerivedSteps if is_derived(query, facts) else ReadSteps

@@ -1,20 +1,28 @@
 """Which bars of a symbol are stored, held against its calendar."""
 
 import asyncio
+from collections.abc import Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from marketdata.domain.as_of import AsOf
 from marketdata.domain.bar_query import BarQuery
-from marketdata.domain.bars import BarColumn, BarFrame, Int64Array
-from marketdata.domain.calendar import SessionCalendar, SessionHours
-from marketdata.domain.coverage import BarCoverage, count_by_session, find_coverage
+from marketdata.domain.bars import BarColumn, BarFlag, BarFrame, Int64Array
+from marketdata.domain.calendar import SessionHours
+from marketdata.domain.coverage import BarCoverage, CoverageLook, find_coverage
+from marketdata.domain.gap_causes import cause_layers
+from marketdata.domain.gap_knowledge import NOTHING_KNOWN, GapKnowledge
+from marketdata.domain.provider import ProviderDescription
+from marketdata.domain.rollup import ROLLED_UP
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.bar_reader import BarReader, BarSnapshot
 from marketdata.storage.calendars import load_calendars
+from marketdata.storage.gap_knowledge import read_gap_knowledge
+from marketdata.storage.pools import Connection
+from marketdata.storage.snapshot_facts import SnapshotFacts
 from marketdata.storage.symbol_rows import unknown_symbol
 
 
@@ -40,8 +48,12 @@ class CoverageReader:
         *,
         with_sessions: bool = False,
         as_of: AsOf | None = None,
+        providers: Sequence[ProviderDescription] = (),
+        split_us: int | None = None,
     ) -> tuple[BarCoverage, int]:
-        """Compare what is stored of a symbol with what its calendar lets expect.
+        """Compare what is stored of a symbol with what its calendar lets expect, and say why.
+
+        Bars and what is known of gaps come from one snapshot.
 
         Parameters
         ----------
@@ -56,7 +68,12 @@ class CoverageReader:
         with_sessions : bool
             Whether to count session by session as well.
         as_of : AsOf or None
-            When the bars were known; None for now.
+            When the bars were known; None for now. Of the past no reasons are known, and neither what
+            was in quarantine or could be derived.
+        providers : sequence of ProviderDescription
+            All providers: how far back they reach.
+        split_us : int or None
+            A time at which gaps are cut as well, Unix microseconds: where a page before ended.
 
         Returns
         -------
@@ -76,35 +93,62 @@ class CoverageReader:
             timeframe.earliest_us if start_us is None else start_us,
             timeframe.latest_us if end_us is None else end_us,
         )
+        derives = with_sessions and as_of is None and timeframe in ROLLED_UP
         query = BarQuery(
             (symbol,),
             timeframe,
             within,
-            columns=frozenset({BarColumn.TIME}),
+            columns=frozenset({BarColumn.TIME, BarColumn.FLAGS} if derives else {BarColumn.TIME}),
             session=SessionHours.ALL,
             now_us=now_us,
-            stored_only=True,
+            stored_only=not derives,
             as_of=as_of,
         )
-        time_us, snapshot = await self._read_times(query)
-        calendar_name = snapshot.resolved[0].calendar
-        found = await asyncio.to_thread(
-            _compare_sessions if with_sessions else find_coverage,
-            time_us,
-            timeframe,
-            _searched(time_us, timeframe, start_us, end_us),
-            (await load_calendars([calendar_name]))[calendar_name],
-            now_us=snapshot.now_us,
+        read = await self._read_times(query)
+        calendar_name = read.snapshot.resolved[0].calendar
+        look = CoverageLook(
+            tuple(cause_layers(read.knowledge, providers, timeframe, now_us)),
+            read.derived_us,
+            with_sessions,
+            split_us,
         )
-        return found, snapshot.seq
+        found = await asyncio.to_thread(
+            find_coverage,
+            read.stored_us,
+            timeframe,
+            _searched(read.stored_us, timeframe, start_us, end_us),
+            (await load_calendars([calendar_name]))[calendar_name],
+            now_us=read.snapshot.now_us,
+            look=look,
+        )
+        return found, read.snapshot.seq
 
-    async def _read_times(self, query: BarQuery) -> tuple[Int64Array, BarSnapshot]:
-        async with self._reader.snapshot(query) as snapshot:
+    async def _read_times(self, query: BarQuery) -> "_Read":
+        known = [NOTHING_KNOWN]
+
+        async def read_knowledge(connection: Connection, facts: SnapshotFacts) -> None:
+            if facts.resolved and query.as_of is None:
+                symbol = facts.resolved[0]
+                known.append(await read_gap_knowledge(connection, symbol, query.timeframe, query.range))
+
+        async with self._reader.snapshot(query, read_knowledge) as snapshot:
             if snapshot.unresolved:
                 raise unknown_symbol(query.symbols[0])
-            async with aclosing(snapshot.blocks(_times)) as blocks:
+            split = _stored_times if query.stored_only else _split_times
+            async with aclosing(snapshot.blocks(split)) as blocks:
                 times = [block async for block in blocks]
-        return np.concatenate([np.empty(0, np.int64), *times]), snapshot
+        stored, derived = zip(*times, strict=True) if times else ((), ())
+        return _Read(snapshot, known[-1], *map(_joined, (stored, derived)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Read:
+    """What one snapshot holds: times of bars, and what is known of those that are missing."""
+
+    snapshot: BarSnapshot
+    knowledge: GapKnowledge
+    stored_us: Int64Array
+    derived_us: Int64Array
 
 
 def _searched(
@@ -121,18 +165,15 @@ def _searched(
     )
 
 
-def _compare_sessions(
-    time_us: Int64Array,
-    timeframe: Timeframe,
-    within: TimeRange,
-    calendar: SessionCalendar,
-    *,
-    now_us: int,
-) -> BarCoverage:
-    found = find_coverage(time_us, timeframe, within, calendar, now_us=now_us)
-    sessions = count_by_session(time_us, timeframe, within, calendar, now_us=now_us)
-    return replace(found, sessions=sessions)
+def _stored_times(frame: BarFrame) -> tuple[Int64Array, Int64Array]:
+    return frame.time_us, frame.time_us[:0]
 
 
-def _times(frame: BarFrame) -> Int64Array:
-    return frame.time_us
+def _split_times(frame: BarFrame) -> tuple[Int64Array, Int64Array]:
+    """Tell the times of stored bars, and of those that the read has made from minutes."""
+    is_derived = (frame.flags & BarFlag.DERIVED) != 0
+    return frame.time_us[~is_derived], frame.time_us[is_derived]
+
+
+def _joined(parts: Iterable[Int64Array]) -> Int64Array:
+    return np.concatenate([np.empty(0, np.int64), *parts])

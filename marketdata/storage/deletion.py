@@ -46,6 +46,12 @@ _KEEP_LATEST: Final = sql.SQL("""
       FROM {table} WHERE symbol = %(symbol)s AND time >= %(first_time)s AND time < %(start)s
      ORDER BY time DESC LIMIT 1
 """)
+# By ingestion_fetched_symbol_id. It stays fetched, so that no backfill brings it back by itself.
+_NOTE_FETCHED: Final = """
+    UPDATE ingestion_fetched
+       SET deleted = deleted + ranges * tstzmultirange(tstzrange(%(start)s, %(end)s))
+     WHERE symbol_id = %(symbol_id)s AND timeframe = %(timeframe)s
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +130,21 @@ class BarDeleter:
                     reason=reason,
                 )
                 await append_change(connection, write_id, change)
+                await _note_fetched(connection, found[symbol].symbol_id, timeframe, within)
             return DeletionResult(deleted, await committed_seq(connection, write_id))
+
+
+async def _note_fetched(
+    connection: Connection, symbol_id: int, timeframe: Timeframe, within: TimeRange
+) -> None:
+    """Note that bars which are missing there were not left out by their provider."""
+    parameters = {
+        "symbol_id": symbol_id,
+        "timeframe": timeframe.value,
+        "start": from_unix_us(within.start_us),
+        "end": from_unix_us(within.end_us),
+    }
+    await connection.execute(_NOTE_FETCHED, parameters)
 
 
 async def delete_segment(

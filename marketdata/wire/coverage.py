@@ -1,17 +1,27 @@
 """GetBarCoverage on the wire."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from bifrost.marketdata.v1 import bars_service_pb2
 
 from marketdata.domain.as_of import AsOf
 from marketdata.domain.coverage import BarCoverage, SessionCounts
+from marketdata.domain.gaps import Gaps
 from marketdata.domain.timeframe import Timeframe
 from marketdata.wire.as_of import parse_as_of
 from marketdata.wire.bars_requests import check_symbol, page_position, parse_timeframe
+from marketdata.wire.enums import GAP_REASON_TO_PROTO
 from marketdata.wire.page_token import encode_page_token, parse_page_size, parse_page_token
 from marketdata.wire.times import parse_range, to_timestamp
 from marketdata.wire.violations import Violations
+
+# 0 is that of a session without a gap.
+_SESSION_REASONS: Final[Mapping[int, bars_service_pb2.GapReason.ValueType]] = {
+    0: bars_service_pb2.GAP_REASON_UNSPECIFIED,
+    **{int(reason): proto for reason, proto in GAP_REASON_TO_PROTO.items()},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +33,7 @@ class CoverageRequest:
     start_us, end_us : int or None
         As asked for; None where not set.
     behind_us : int or None
-        Start of the last gap of the page before.
+        End of the last gap of the page before.
     with_sessions : bool
         Whether this page counts session by session: the first one, where that was asked for.
     as_of : AsOf or None
@@ -85,7 +95,10 @@ def to_coverage_response(
 ) -> bars_service_pb2.GetBarCoverageResponse:
     """Make the answer, read as of `seq`: the counts, and the page of gaps that was asked for."""
     response = bars_service_pb2.GetBarCoverageResponse(
-        count=found.count, expected_count=found.expected, as_of_seq=seq
+        count=found.count,
+        expected_count=found.expected,
+        as_of_seq=seq,
+        quarantined_count=found.quarantined,
     )
     if found.first_us is not None and found.last_us is not None:
         response.first_time.CopyFrom(to_timestamp(found.first_us))
@@ -95,19 +108,27 @@ def to_coverage_response(
     gaps = found.gaps
     first = 0
     if asked.behind_us is not None:
-        first = int(gaps.start_us.searchsorted(asked.behind_us, side="right"))
+        first = int(gaps.start_us.searchsorted(asked.behind_us))
     last = min(first + asked.page_size, len(gaps))
-    for gap in range(first, last):
-        response.gaps.add(
-            start_time=to_timestamp(int(gaps.start_us[gap])),
-            end_time=to_timestamp(int(gaps.end_us[gap])),
-            missing_count=int(gaps.missing[gap]),
-            reason=int(gaps.reason[gap]),
-        )
+    response.gaps.extend(_to_proto_gap(gaps, gap) for gap in range(first, last))
     if last < len(gaps):
-        position = page_position(int(gaps.start_us[last - 1]))
+        # Where it ended, and not where it began: what lies behind has another reason by the next page.
+        position = page_position(int(gaps.end_us[last - 1]))
         response.next_page_token = encode_page_token(request, position)
     return response
+
+
+def _to_proto_gap(gaps: Gaps, gap: int) -> bars_service_pb2.BarGap:
+    cause = gaps.causes[int(gaps.cause[gap])]
+    return bars_service_pb2.BarGap(
+        start_time=to_timestamp(int(gaps.start_us[gap])),
+        end_time=to_timestamp(int(gaps.end_us[gap])),
+        missing_count=int(gaps.missing[gap]),
+        reason=GAP_REASON_TO_PROTO[cause.reason],
+        provider=cause.provider,
+        retry_time=None if cause.retry_us is None else to_timestamp(cause.retry_us),
+        message=cause.message,
+    )
 
 
 def _to_proto_sessions(sessions: SessionCounts) -> bars_service_pb2.SessionCounts:
@@ -115,4 +136,7 @@ def _to_proto_sessions(sessions: SessionCounts) -> bars_service_pb2.SessionCount
         session_us=sessions.label_us.tolist(),
         present_count=sessions.present.tolist(),
         expected_count=sessions.expected.tolist(),
+        quarantined_count=sessions.quarantined.tolist(),
+        derived_count=sessions.derived.tolist(),
+        reason=[_SESSION_REASONS[reason] for reason in sessions.reason.tolist()],
     )

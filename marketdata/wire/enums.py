@@ -4,6 +4,7 @@ from typing import Final
 
 from bifrost.marketdata.v1 import (
     bar_pb2,
+    bars_service_pb2,
     corporate_action_pb2,
     symbol_pb2,
     symbol_service_pb2,
@@ -14,6 +15,7 @@ from marketdata.domain.adjustment import Adjustment
 from marketdata.domain.bars import BarColumn
 from marketdata.domain.calendar import SessionHours
 from marketdata.domain.corporate_action import CorporateActionKind
+from marketdata.domain.gaps import GapReason
 from marketdata.domain.symbol import AssetClass, SymbolStatus
 from marketdata.domain.symbol_query import MatchKind, SymbolValidity
 from marketdata.domain.timeframe import Timeframe
@@ -118,3 +120,12 @@ ACTION_KIND_TO_PROTO: Final = {
     CorporateActionKind.CASH_DIVIDEND: corporate_action_pb2.CORPORATE_ACTION_KIND_CASH_DIVIDEND,
 }
 ACTION_KIND_FROM_PROTO: Final = {proto: domain for domain, proto in ACTION_KIND_TO_PROTO.items()}
+
+GAP_REASON_TO_PROTO: Final = {
+    GapReason.MISSING: bars_service_pb2.GAP_REASON_MISSING,
+    GapReason.FAILED: bars_service_pb2.GAP_REASON_FAILED,
+    GapReason.NO_TRADES: bars_service_pb2.GAP_REASON_NO_TRADES,
+    GapReason.PROVIDER_HAS_NONE: bars_service_pb2.GAP_REASON_PROVIDER_HAS_NONE,
+    GapReason.BEYOND_HISTORY: bars_service_pb2.GAP_REASON_BEYOND_HISTORY,
+    GapReason.QUARANTINED: bars_service_pb2.GAP_REASON_QUARANTINED,
+}

@@ -7,7 +7,8 @@ import numpy as np
 from bifrost.marketdata.v1 import bars_service_pb2 as messages
 
 from marketdata.client import MarketDataClient, SyncMarketDataClient
-from marketdata.domain.coverage import BarCoverage, Gaps, SessionCounts
+from marketdata.domain.coverage import BarCoverage, SessionCounts
+from marketdata.domain.gaps import Gaps
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
 from marketdata.wire.coverage import CoverageRequest, to_coverage_response
@@ -83,13 +84,14 @@ def test_coverage_response_given_most_sessions_fits_into_a_message() -> None:
         last_us=None,
         expected=0,
         present=0,
-        gaps=Gaps(none, none, none, np.empty(0, np.int8)),
+        quarantined=0,
+        gaps=Gaps(none, none, none, none),
         searched=TimeRange(first_us, end_us),
-        sessions=SessionCounts(label_us, full, full),
+        sessions=SessionCounts(label_us, full, full, full, full, np.full(len(label_us), 6, np.int8)),
     )
     asked = CoverageRequest(
         "AAPL", Timeframe.DAY_1, None, None, 100, None, with_sessions=True, as_of=None
     )
     response = to_coverage_response(messages.GetBarCoverageRequest(), asked, found, 7)
     assert len(response.sessions.session_us) == 73_049
-    assert response.ByteSize() < _DEFAULT_MESSAGE_BYTES / 3
+    assert response.ByteSize() < _DEFAULT_MESSAGE_BYTES / 2

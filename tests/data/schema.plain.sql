@@ -615,6 +615,41 @@ CREATE SEQUENCE public.bar_write_id
     CACHE 1;
 
 --
+-- Name: ingestion_failed; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.ingestion_failed (
+    provider text NOT NULL,
+    symbol_id bigint NOT NULL,
+    timeframe text NOT NULL,
+    ranges tstzmultirange NOT NULL,
+    error text NOT NULL,
+    retry_at timestamp with time zone,
+    run_id bigint NOT NULL,
+    noted_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT ingestion_failed_ranges_check CHECK ((NOT isempty(ranges))),
+    CONSTRAINT ingestion_failed_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '1h'::text, '1d'::text])))
+);
+
+--
+-- Name: TABLE ingestion_failed; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON TABLE public.ingestion_failed IS 'The time for which a provider was asked in vain, and that it did not give since.';
+
+--
+-- Name: COLUMN ingestion_failed.error; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ingestion_failed.error IS 'Of the last time; so are retry_at and run_id.';
+
+--
+-- Name: COLUMN ingestion_failed.run_id; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ingestion_failed.run_id IS 'It may be trimmed already: what failed stays true.';
+
+--
 -- Name: ingestion_fetched; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -623,6 +658,10 @@ CREATE TABLE public.ingestion_fetched (
     symbol_id bigint NOT NULL,
     timeframe text NOT NULL,
     ranges tstzmultirange NOT NULL,
+    first_time timestamp with time zone,
+    last_time timestamp with time zone,
+    deleted tstzmultirange DEFAULT '{}'::tstzmultirange NOT NULL,
+    CONSTRAINT ingestion_fetched_check CHECK ((((first_time IS NULL) = (last_time IS NULL)) AND (first_time <= last_time))),
     CONSTRAINT ingestion_fetched_timeframe_check CHECK ((timeframe = ANY (ARRAY['1m'::text, '1h'::text, '1d'::text])))
 );
 
@@ -631,6 +670,24 @@ CREATE TABLE public.ingestion_fetched (
 --
 
 COMMENT ON COLUMN public.ingestion_fetched.ranges IS 'The time of which the provider gave all that it has; where it had nothing, too.';
+
+--
+-- Name: COLUMN ingestion_fetched.first_time; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ingestion_fetched.first_time IS 'Of the first bar that the provider ever gave; NULL: none.';
+
+--
+-- Name: COLUMN ingestion_fetched.last_time; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ingestion_fetched.last_time IS 'Of the last bar that the provider ever gave.';
+
+--
+-- Name: COLUMN ingestion_fetched.deleted; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ingestion_fetched.deleted IS 'Within which bars were deleted since they were fetched: that they are missing is not the provider''s word.';
 
 --
 -- Name: ingestion_run; Type: TABLE; Schema: public; Owner: -
@@ -1300,6 +1357,13 @@ ALTER TABLE ONLY public.bar_write
     ADD CONSTRAINT bar_write_seq_key UNIQUE (seq);
 
 --
+-- Name: ingestion_failed ingestion_failed_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ingestion_failed
+    ADD CONSTRAINT ingestion_failed_pkey PRIMARY KEY (provider, symbol_id, timeframe);
+
+--
 -- Name: ingestion_fetched ingestion_fetched_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1491,6 +1555,12 @@ CREATE INDEX bar_write_committed_at ON public.bar_write USING btree (committed_a
 CREATE INDEX bar_write_overtaken ON public.bar_write USING gist (point((write_id)::double precision, (seq)::double precision)) WHERE (write_id < "greatest");
 
 --
+-- Name: ingestion_failed_symbol_id; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX ingestion_failed_symbol_id ON public.ingestion_failed USING btree (symbol_id);
+
+--
 -- Name: ingestion_fetched_symbol_id; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -1585,6 +1655,13 @@ CREATE INDEX symbol_validity_symbol_id ON public.symbol_validity USING btree (sy
 --
 
 CREATE CONSTRAINT TRIGGER bar_write_seq AFTER INSERT ON public.bar_write DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.bar_write_take_seq();
+
+--
+-- Name: ingestion_failed ingestion_failed_symbol_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ingestion_failed
+    ADD CONSTRAINT ingestion_failed_symbol_id_fkey FOREIGN KEY (symbol_id) REFERENCES public.market_symbol(symbol_id) ON DELETE CASCADE;
 
 --
 -- Name: ingestion_fetched ingestion_fetched_symbol_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
@@ -1727,6 +1804,12 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bar_write TO market_data_servi
 --
 
 GRANT USAGE ON SEQUENCE public.bar_write_id TO market_data_service_user;
+
+--
+-- Name: TABLE ingestion_failed; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.ingestion_failed TO market_data_service_user;
 
 --
 -- Name: TABLE ingestion_fetched; Type: ACL; Schema: public; Owner: -

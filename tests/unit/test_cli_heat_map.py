@@ -24,7 +24,10 @@ def labels(*dates: str) -> Int64Array:
 def counted(label_us: Int64Array, present: int = 1, expected: int = 1) -> SessionCounts:
     """Give sessions that all have the same counts."""
     n = len(label_us)
-    return SessionCounts(label_us, np.full(n, present), np.full(n, expected))
+    none = np.zeros(n, np.int64)
+    return SessionCounts(
+        label_us, np.full(n, present), np.full(n, expected), none, none, np.zeros(n, np.int8)
+    )
 
 
 def lines_of(sessions: SessionCounts, columns: int = NARROW) -> list[str]:

@@ -8,11 +8,12 @@ from marketdata.domain.calendar import SessionCalendar, SessionHours
 from marketdata.domain.coverage import (
     QUIET_US,
     BarCoverage,
-    GapReason,
-    count_by_session,
+    CoverageLook,
+    SessionCounts,
     find_coverage,
 )
 from marketdata.domain.exchange_hours import get_calendar
+from marketdata.domain.gaps import GapReason
 from marketdata.domain.resample import resample
 from marketdata.domain.time_range import TimeRange, session_date
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
@@ -28,6 +29,7 @@ from tests.support.sessions import (
 )
 
 MINUTE, HOUR, DAY = Timeframe.MINUTE_1, Timeframe.HOUR_1, Timeframe.DAY_1
+NOTHING_QUIET = CoverageLook(quiet_us=0)
 JULY = dates_between("2013-07-01", "2013-08-01")
 WEEK = TimeRange(local_us("2013-07-01 00:00"), local_us("2013-07-06 00:00"))
 
@@ -36,6 +38,16 @@ WEEK = TimeRange(local_us("2013-07-01 00:00"), local_us("2013-07-06 00:00"))
 def xnys() -> SessionCalendar:
     """Get the calendar of New York."""
     return get_calendar("XNYS")
+
+
+def counted(
+    stored: Int64Array, timeframe: Timeframe, asked: TimeRange, calendar: SessionCalendar
+) -> SessionCounts:
+    """Count session by session."""
+    look = CoverageLook(with_sessions=True)
+    found = find_coverage(stored, timeframe, asked, calendar, now_us=LONG_AFTER_US, look=look)
+    assert found.sessions is not None
+    return found.sessions
 
 
 def regular_minutes(calendar: SessionCalendar, days: TimeRange) -> Int64Array:
@@ -118,9 +130,7 @@ def test_find_coverage_given_range_without_sessions_expects_nothing(
     """A weekend, a holiday, an empty range, and one before the calendar: no gap."""
     coverage = find_coverage(np.empty(0, np.int64), timeframe, asked, xnys, now_us=LONG_AFTER_US)
     assert (coverage.expected, len(coverage.gaps)) == (0, 0)
-    assert (
-        len(count_by_session(labels_of(), timeframe, asked, xnys, now_us=LONG_AFTER_US).label_us) == 0
-    )
+    assert len(counted(labels_of(), timeframe, asked, xnys)) == 0
 
 
 def test_rule_7_quiet_minutes_given_run_within_the_threshold_are_no_gap(xnys: SessionCalendar) -> None:
@@ -133,7 +143,7 @@ def test_rule_7_quiet_minutes_given_run_within_the_threshold_are_no_gap(xnys: Se
     coverage = find_coverage(stored, MINUTE, WEEK, xnys, now_us=LONG_AFTER_US)
     assert gaps_of(coverage) == [("2013-07-02 11:00", "2013-07-02 11:16", 16)]
     assert coverage.expected - coverage.present == 31
-    tight = find_coverage(stored, MINUTE, WEEK, xnys, now_us=LONG_AFTER_US, quiet_us=0)
+    tight = find_coverage(stored, MINUTE, WEEK, xnys, now_us=LONG_AFTER_US, look=NOTHING_QUIET)
     assert tight.gaps.missing.tolist() == [15, 16]
 
 
@@ -222,7 +232,7 @@ def test_rule_6_forming_bars_given_now_are_not_expected(
 ) -> None:
     """A bar is expected once it has ended, a daily bar once its UTC day has too."""
     nothing = np.empty(0, np.int64)
-    coverage = find_coverage(nothing, timeframe, JULY, xnys, now_us=local_us(now), quiet_us=0)
+    coverage = find_coverage(nothing, timeframe, JULY, xnys, now_us=local_us(now), look=NOTHING_QUIET)
     assert coverage.expected == expected
     assert coverage.gaps.missing.sum() == expected
 
@@ -243,7 +253,7 @@ def test_find_coverage_given_range_between_minutes_expects_those_that_start_with
     half = MINUTE_US // 2
     asked = TimeRange(local_us("2013-07-02 10:00") + half, local_us("2013-07-02 10:02") + half)
     nothing = np.empty(0, np.int64)
-    coverage = find_coverage(nothing, MINUTE, asked, xnys, now_us=LONG_AFTER_US, quiet_us=0)
+    coverage = find_coverage(nothing, MINUTE, asked, xnys, now_us=LONG_AFTER_US, look=NOTHING_QUIET)
     assert gaps_of(coverage) == [("2013-07-02 10:01", "2013-07-02 10:03", 2)]
 
 
@@ -279,16 +289,18 @@ def test_find_coverage_given_crypto_expects_every_minute_of_every_day() -> None:
     assert len(find_coverage(stored, DAY, days, always, now_us=LONG_AFTER_US).gaps) == 0
 
 
-def test_count_by_session_given_half_day_and_missing_ones_counts_each(xnys: SessionCalendar) -> None:
+def test_find_coverage_given_half_day_asked_by_session_counts_each(
+    xnys: SessionCalendar,
+) -> None:
     """What a heat map shows: stored and expected bars of each session."""
     stored = without(regular_minutes(xnys, WEEK), ("2013-07-02 12:00", "2013-07-03 11:00"))
-    counts = count_by_session(stored, MINUTE, WEEK, xnys, now_us=LONG_AFTER_US)
+    counts = counted(stored, MINUTE, WEEK, xnys)
     days = labels_of("2013-07-01", "2013-07-02", "2013-07-03", "2013-07-05")
     assert counts.label_us.tolist() == days.tolist()
     assert counts.expected.tolist() == [390, 390, 210, 390]
     assert counts.present.tolist() == [390, 150, 120, 390]
     week = dates_between("2013-07-01", "2013-07-06")
-    daily = count_by_session(labels_of("2013-07-03"), DAY, week, xnys, now_us=LONG_AFTER_US)
+    daily = counted(labels_of("2013-07-03"), DAY, week, xnys)
     assert daily.present.tolist() == [0, 0, 1, 0]
     assert daily.expected.tolist() == [1, 1, 1, 1]
 

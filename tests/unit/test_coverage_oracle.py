@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from marketdata.domain.bars import Int64Array
 from marketdata.domain.calendar import SessionHours
-from marketdata.domain.coverage import find_coverage
+from marketdata.domain.coverage import CoverageLook, find_coverage
 from marketdata.domain.exchange_hours import get_calendar
 from marketdata.domain.timeframe import Timeframe
 from tests.support.sessions import LONG_AFTER_US, MINUTE_US, dates_between
@@ -56,7 +56,12 @@ def test_property_gaps_equal_those_of_walking_over_every_minute(
         kept[start : start + length] = False
     stored = expected[kept]
     coverage = find_coverage(
-        stored, Timeframe.MINUTE_1, week, calendar, now_us=LONG_AFTER_US, quiet_us=quiet * MINUTE_US
+        stored,
+        Timeframe.MINUTE_1,
+        week,
+        calendar,
+        now_us=LONG_AFTER_US,
+        look=CoverageLook(quiet_us=quiet * MINUTE_US),
     )
     sessions = calendar.session_labels(expected)
     slow = slow_gaps(set(stored.tolist()), expected, sessions, quiet)

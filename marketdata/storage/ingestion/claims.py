@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from marketdata.domain.ingestion_run import (
@@ -45,11 +46,37 @@ _RELEASE: Final = """
     UPDATE ingestion_run SET lease_until = clock_timestamp() - interval '1 second'
      WHERE run_id = %(run_id)s AND epoch = %(epoch)s AND state = 'running'
 """
-_FINISH: Final = """
-    UPDATE ingestion_run
-       SET state = %(state)s, error = %(error)s, finished_at = clock_timestamp(), waits = '[]'
-     WHERE run_id = %(run_id)s AND epoch = %(epoch)s AND state = 'running'
-"""
+# What was never fetched is noted with why; what a provider gave before stays given. Of tasks that fetch
+# no bars nothing is. In the order of the keys, as checkpoints of another run may wait for the same rows.
+_NOTE_FAILED: Final = sql.SQL("""
+        INSERT INTO ingestion_failed AS known
+               (provider, symbol_id, timeframe, ranges, error, retry_at, run_id)
+        SELECT provider, symbol_id, timeframe, unfetched.ranges - coalesce(fetched.ranges, '{}'), error,
+               retry_at, run_id
+          FROM unfetched LEFT JOIN ingestion_fetched AS fetched USING (provider, symbol_id, timeframe)
+         WHERE timeframe IS NOT NULL AND NOT unfetched.ranges <@ coalesce(fetched.ranges, '{}')
+         ORDER BY provider, symbol_id, timeframe
+        ON CONFLICT (provider, symbol_id, timeframe)
+        DO UPDATE SET ranges = known.ranges + excluded.ranges, error = excluded.error,
+                      retry_at = excluded.retry_at, run_id = excluded.run_id,
+                      noted_at = excluded.noted_at
+""")
+_FINISH: Final = sql.SQL("""
+    WITH over AS (
+        UPDATE ingestion_run
+           SET state = %(state)s, error = %(error)s, finished_at = clock_timestamp(), waits = '[]'
+         WHERE run_id = %(run_id)s AND epoch = %(epoch)s AND state = 'running'
+        RETURNING run_id, provider, state, error
+    ), unfetched AS (
+        SELECT over.provider, task.symbol_id, task.timeframe, over.error, over.run_id,
+               clock_timestamp() + %(retry_after)s::float8 * interval '1 second' AS retry_at,
+               range_agg(tstzrange(task.done_until, task.range_end)) AS ranges
+          FROM over JOIN ingestion_task AS task USING (run_id)
+         WHERE over.state = 'failed' AND task.state = 'open'
+         GROUP BY over.provider, task.symbol_id, task.timeframe, over.error, over.run_id
+    )
+    {note}
+""").format(note=_NOTE_FAILED)
 _OPEN_TASKS: Final = """
     SELECT task, symbol, symbol_id, timeframe, range_start, range_end, done_until
       FROM ingestion_task WHERE run_id = %(run_id)s AND state = 'open' ORDER BY task
@@ -58,14 +85,19 @@ _OPEN_REFERENCES: Final = """
     SELECT symbol, symbol_id, range_start, range_end, task
       FROM ingestion_task WHERE run_id = %(run_id)s AND state = 'open' ORDER BY task
 """
-_FAIL_TASK: Final = """
-    UPDATE ingestion_task
-       SET state = 'failed', error = %(error)s,
-           retry_at = clock_timestamp() + %(retry_after)s::float8 * interval '1 second'
-     WHERE run_id = %(run_id)s AND task = %(task)s AND state = 'open'
-       AND EXISTS (SELECT FROM ingestion_run AS run
-                    WHERE run.run_id = %(run_id)s AND run.epoch = %(epoch)s AND run.state = 'running')
-"""
+_FAIL_TASK: Final = sql.SQL("""
+    WITH unfetched AS (
+        UPDATE ingestion_task AS task
+           SET state = 'failed', error = %(error)s,
+               retry_at = clock_timestamp() + %(retry_after)s::float8 * interval '1 second'
+          FROM ingestion_run AS run
+         WHERE task.run_id = %(run_id)s AND task.task = %(task)s AND task.state = 'open'
+           AND run.run_id = %(run_id)s AND run.epoch = %(epoch)s AND run.state = 'running'
+        RETURNING run.provider, task.symbol_id, task.timeframe, task.error, task.retry_at, run.run_id,
+                  tstzmultirange(tstzrange(task.done_until, task.range_end)) AS ranges
+    )
+    {note}
+""").format(note=_NOTE_FAILED)
 # A person reads them: the first ones tell what kind of trouble it is. Said once, however often told.
 _REMARK: Final = """
     UPDATE ingestion_task
@@ -157,9 +189,28 @@ class RunClaims:
         async with self._pools.query() as connection:
             await connection.execute(_RELEASE, _key(claim))
 
-    async def finish(self, claim: Claim, state: RunState, error: str = "") -> None:
-        """Note how a run ended; nothing where another process has it."""
-        parameters = {**_key(claim), "state": state.value, "error": error}
+    async def finish(
+        self,
+        claim: Claim,
+        state: RunState,
+        error: str = "",
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        """Note how a run ended; nothing where another process has it.
+
+        Parameters
+        ----------
+        error : str
+            Why it failed. Tasks that a failed run leaves open are noted as failed with it.
+        retry_after_seconds : float or None
+            When they are worth trying again; None where nobody knows.
+        """
+        parameters = {
+            **_key(claim),
+            "state": state.value,
+            "error": error,
+            "retry_after": retry_after_seconds,
+        }
         async with self._pools.query() as connection:
             await connection.execute(_FINISH, parameters)
 

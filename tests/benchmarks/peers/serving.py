@@ -52,5 +52,6 @@ def detached_servicer(reader: Any = None, servicer: type[BarsServicer] = BarsSer
         statistics=unused,
         intake=unused,
         deleter=unused,
+        providers=unused,
         clock=SystemClock(),
     )

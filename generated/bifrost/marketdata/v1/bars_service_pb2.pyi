@@ -30,17 +30,44 @@ class _GapReason:
 class _GapReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GapReason.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     GAP_REASON_UNSPECIFIED: _GapReason.ValueType  # 0
-    """Never sent."""
+    """Of a gap never sent; of a session: it has no gap."""
     GAP_REASON_MISSING: _GapReason.ValueType  # 1
-    """The calendar lets expect them and nothing is known about them."""
+    """The calendar lets expect them and nothing else is known, or they were deleted, or retention does not
+    keep them; the message says which.
+    """
+    GAP_REASON_FAILED: _GapReason.ValueType  # 2
+    """A provider failed when it was asked for them, and did not give that time since."""
+    GAP_REASON_NO_TRADES: _GapReason.ValueType  # 3
+    """A provider that has bars before and after answered, and has none there: nothing was traded."""
+    GAP_REASON_PROVIDER_HAS_NONE: _GapReason.ValueType  # 4
+    """Providers answered, and have none; none before that time either, or none after it."""
+    GAP_REASON_BEYOND_HISTORY: _GapReason.ValueType  # 5
+    """None of the providers that can be used, or that targets name, reaches back so far."""
+    GAP_REASON_QUARANTINED: _GapReason.ValueType  # 6
+    """They are in quarantine, and nobody released or dropped them yet."""
 
 class GapReason(_GapReason, metaclass=_GapReasonEnumTypeWrapper):
-    """Why bars are missing."""
+    """Why bars are missing, as of now; where `as_of` was set always GAP_REASON_MISSING, since what was known of
+    gaps then is not kept. Where several hold: QUARANTINED before FAILED before NO_TRADES before
+    PROVIDER_HAS_NONE before BEYOND_HISTORY.
+    """
 
 GAP_REASON_UNSPECIFIED: GapReason.ValueType  # 0
-"""Never sent."""
+"""Of a gap never sent; of a session: it has no gap."""
 GAP_REASON_MISSING: GapReason.ValueType  # 1
-"""The calendar lets expect them and nothing is known about them."""
+"""The calendar lets expect them and nothing else is known, or they were deleted, or retention does not
+keep them; the message says which.
+"""
+GAP_REASON_FAILED: GapReason.ValueType  # 2
+"""A provider failed when it was asked for them, and did not give that time since."""
+GAP_REASON_NO_TRADES: GapReason.ValueType  # 3
+"""A provider that has bars before and after answered, and has none there: nothing was traded."""
+GAP_REASON_PROVIDER_HAS_NONE: GapReason.ValueType  # 4
+"""Providers answered, and have none; none before that time either, or none after it."""
+GAP_REASON_BEYOND_HISTORY: GapReason.ValueType  # 5
+"""None of the providers that can be used, or that targets name, reaches back so far."""
+GAP_REASON_QUARANTINED: GapReason.ValueType  # 6
+"""They are in quarantine, and nobody released or dropped them yet."""
 Global___GapReason: _TypeAlias = GapReason  # noqa: Y015
 
 @_typing.final
@@ -955,6 +982,7 @@ class GetBarCoverageResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SESSIONS_FIELD_NUMBER: _builtins.int
     AS_OF_SEQ_FIELD_NUMBER: _builtins.int
+    QUARANTINED_COUNT_FIELD_NUMBER: _builtins.int
     count: _builtins.int
     """How many bars are stored in the range."""
     expected_count: _builtins.int
@@ -964,6 +992,10 @@ class GetBarCoverageResponse(_message.Message):
     as_of_seq: _builtins.int
     """Position in the change log that the answer was read at: every change up to this seq is in it, and none
     after.
+    """
+    quarantined_count: _builtins.int
+    """How many of the expected bars are not stored but in quarantine, where nobody decided of them yet. 0
+    where `as_of` was set.
     """
     @_builtins.property
     def first_time(self) -> _timestamp_pb2.Timestamp:
@@ -975,7 +1007,9 @@ class GetBarCoverageResponse(_message.Message):
 
     @_builtins.property
     def gaps(self) -> _containers.RepeatedCompositeFieldContainer[Global___BarGap]:
-        """What is missing, ascending."""
+        """What is missing, ascending; where the reason changes, one gap ends and the next begins. Runs of missing
+        bars of up to 15 minutes within a session are left out: most likely nothing was traded.
+        """
 
     @_builtins.property
     def sessions(self) -> Global___SessionCounts:
@@ -992,10 +1026,11 @@ class GetBarCoverageResponse(_message.Message):
         next_page_token: _builtins.str = ...,
         sessions: Global___SessionCounts | None = ...,
         as_of_seq: _builtins.int = ...,
+        quarantined_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["first_time", b"first_time", "last_time", b"last_time", "sessions", b"sessions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_seq", b"as_of_seq", "count", b"count", "expected_count", b"expected_count", "first_time", b"first_time", "gaps", b"gaps", "last_time", b"last_time", "next_page_token", b"next_page_token", "sessions", b"sessions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_seq", b"as_of_seq", "count", b"count", "expected_count", b"expected_count", "first_time", b"first_time", "gaps", b"gaps", "last_time", b"last_time", "next_page_token", b"next_page_token", "quarantined_count", b"quarantined_count", "sessions", b"sessions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1012,6 +1047,9 @@ class SessionCounts(_message.Message):
     SESSION_US_FIELD_NUMBER: _builtins.int
     PRESENT_COUNT_FIELD_NUMBER: _builtins.int
     EXPECTED_COUNT_FIELD_NUMBER: _builtins.int
+    QUARANTINED_COUNT_FIELD_NUMBER: _builtins.int
+    DERIVED_COUNT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def session_us(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Session dates at 00:00:00 UTC, Unix microseconds, ascending."""
@@ -1024,16 +1062,33 @@ class SessionCounts(_message.Message):
     def expected_count(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """How many bars of regular hours the calendar lets expect, at least 1."""
 
+    @_builtins.property
+    def quarantined_count(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """How many of those that are not stored are in quarantine."""
+
+    @_builtins.property
+    def derived_count(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """How many of those that are not stored a read makes from stored minutes; of minutes always 0, and where
+        `as_of` was set.
+        """
+
+    @_builtins.property
+    def reason(self) -> _containers.RepeatedScalarFieldContainer[Global___GapReason.ValueType]:
+        """Why most of the bars that are missing in gaps are missing; UNSPECIFIED where there is no gap."""
+
     def __init__(
         self,
         *,
         session_us: _abc.Iterable[_builtins.int] | None = ...,
         present_count: _abc.Iterable[_builtins.int] | None = ...,
         expected_count: _abc.Iterable[_builtins.int] | None = ...,
+        quarantined_count: _abc.Iterable[_builtins.int] | None = ...,
+        derived_count: _abc.Iterable[_builtins.int] | None = ...,
+        reason: _abc.Iterable[Global___GapReason.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_count", b"expected_count", "present_count", b"present_count", "session_us", b"session_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["derived_count", b"derived_count", "expected_count", b"expected_count", "present_count", b"present_count", "quarantined_count", b"quarantined_count", "reason", b"reason", "session_us", b"session_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1049,10 +1104,19 @@ class BarGap(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     MISSING_COUNT_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    RETRY_TIME_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
     missing_count: _builtins.int
     """How many bars the calendar lets expect there."""
     reason: Global___GapReason.ValueType
     """Why they are missing."""
+    provider: _builtins.str
+    """Whose answer, or failure, it is: the name of a provider, the first by name where it is several ones'.
+    Empty where it is nobody's.
+    """
+    message: _builtins.str
+    """The reason for people, and what to do where there is something to do."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """First missing time."""
@@ -1061,6 +1125,10 @@ class BarGap(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """End of the last missing bar."""
 
+    @_builtins.property
+    def retry_time(self) -> _timestamp_pb2.Timestamp:
+        """Of GAP_REASON_FAILED when the provider is worth asking again; not set where nobody knows."""
+
     def __init__(
         self,
         *,
@@ -1068,10 +1136,13 @@ class BarGap(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         missing_count: _builtins.int = ...,
         reason: Global___GapReason.ValueType = ...,
+        provider: _builtins.str = ...,
+        retry_time: _timestamp_pb2.Timestamp | None = ...,
+        message: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "retry_time", b"retry_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "missing_count", b"missing_count", "reason", b"reason", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "message", b"message", "missing_count", b"missing_count", "provider", b"provider", "reason", b"reason", "retry_time", b"retry_time", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
