@@ -28,6 +28,7 @@ from marketdata.cli.rows import RowForm, RowWriter, iso_times, piped
 from marketdata.client import Coverage, CoverageGap
 from marketdata.client.times import AsOfPoint
 from marketdata.domain.coverage import SessionCounts
+from marketdata.domain.gaps import GapReason
 from marketdata.domain.timeframe import Timeframe
 
 _MOST_GAPS: Final = 10
@@ -41,8 +42,23 @@ class CoverageRows(Enum):
 
 
 _FIELDS: Final = {
-    CoverageRows.SESSIONS: ("session_date", "present_count", "expected_count"),
-    CoverageRows.GAPS: ("start_time", "end_time", "missing_count", "reason"),
+    CoverageRows.SESSIONS: (
+        "session_date",
+        "present_count",
+        "expected_count",
+        "quarantined_count",
+        "derived_count",
+        "reason",
+    ),
+    CoverageRows.GAPS: (
+        "start_time",
+        "end_time",
+        "missing_count",
+        "reason",
+        "provider",
+        "retry_time",
+        "message",
+    ),
 }
 
 
@@ -63,12 +79,15 @@ def coverage(
     as_csv: AsCsv = False,
     address: Address = None,
 ) -> None:
-    """Show which bars of a symbol are stored, as a calendar, and the longest gaps.
+    """Show which bars of a symbol are stored, as a calendar, and the longest gaps with their reasons.
 
     Expected are the bars of regular hours of each session of the symbol's exchange calendar: one a
     session for 1d, 390 for 1m on a whole day in New York. Weekends and holidays are blank. The range
     is in UTC; without one it is from the first stored bar to the last. Timeframes that are stored
     are 1m, 1h and 1d.
+
+    A gap ends where the reason changes: quarantined, failed (a provider, which may be worth asking
+    again), no_trades, provider_has_none, beyond_history, or missing, of which nothing is known.
 
     --json writes an object a line, --csv a header and a line a session (or with --rows gaps a gap,
     its end exclusive). Times are ISO 8601 in UTC, of daily bars the session date.
@@ -120,14 +139,22 @@ def _session_rows(sessions: SessionCounts | None) -> Iterable[tuple[Any, ...]]:
     if sessions is None:
         return ()
     dates = iso_times(sessions.label_us, Timeframe.DAY_1)
-    return zip(dates, sessions.present.tolist(), sessions.expected.tolist(), strict=True)
+    columns = (sessions.present, sessions.expected, sessions.quarantined, sessions.derived)
+    reasons = (_session_reason(number) for number in sessions.reason.tolist())
+    return zip(dates, *(column.tolist() for column in columns), reasons, strict=True)
+
+
+def _session_reason(number: int) -> str | None:
+    return GapReason(number).name.lower() if number else None
 
 
 def _gap_rows(gaps: Iterable[CoverageGap], timeframe: Timeframe) -> Iterable[tuple[Any, ...]]:
     pattern = "%Y-%m-%d" if timeframe is Timeframe.DAY_1 else "%Y-%m-%dT%H:%M:%SZ"
     for gap in gaps:
         start, end = gap.start.strftime(pattern), gap.end.strftime(pattern)
-        yield start, end, gap.missing_count, gap.reason.name.lower()
+        retry = f"{gap.retry:%Y-%m-%dT%H:%M:%SZ}" if gap.retry else None
+        reason = gap.reason.name.lower()
+        yield start, end, gap.missing_count, reason, gap.provider or None, retry, gap.message
 
 
 def _print(
@@ -135,7 +162,8 @@ def _print(
 ) -> None:
     for line in heat_map(sessions, OUT.width if OUT.is_terminal else 0):
         OUT.print(line, soft_wrap=True)
-    OUT.print(legend())
+    for line in legend():
+        OUT.print(line)
     OUT.print()
     _print_totals(found, sessions, symbol, timeframe)
     _print_gaps(found, timeframe, most_gaps)
@@ -152,6 +180,12 @@ def _print_totals(found: Coverage, sessions: SessionCounts, symbol: str, timefra
         f" {len(sessions):,} sessions complete, {dates[0]} to {dates[1]}."
         + (f" {beside:,} more are stored where the calendar expects none." if beside else "")
     )
+    derived = int(sessions.derived.sum())
+    if found.quarantined_count or derived:
+        OUT.print(
+            f"Of the missing ones {found.quarantined_count:,} are in quarantine"
+            f" (marketdata ingest quarantine list), and reads make {derived:,} from minutes."
+        )
 
 
 def _percent(share: float) -> str:
@@ -168,11 +202,21 @@ def _print_gaps(found: Coverage, timeframe: Timeframe, most_gaps: int) -> None:
     if longest:
         unit = "" if timeframe is Timeframe.DAY_1 else ", UTC"
         rows = [_gap_cells(gap, timeframe) for gap in longest]
-        print_table([f"from{unit}", f"to{unit}", "missing bars"], rows, numbers_from=2)
+        headings = [f"from{unit}", f"to{unit}", "reason", "provider", "ask again, UTC", "missing bars"]
+        print_table(headings, rows, numbers_from=5, spare=("ask again, UTC", "provider"))
+        for message in dict.fromkeys(gap.message for gap in longest if gap.message):
+            OUT.print(f"- {message}", markup=False, soft_wrap=True)
 
 
 def _gap_cells(gap: CoverageGap, timeframe: Timeframe) -> list[str]:
     pattern = "%Y-%m-%d" if timeframe is Timeframe.DAY_1 else "%Y-%m-%d %H:%M"
     # People read both ends as within.
     last = gap.end - timedelta(microseconds=1)
-    return [gap.start.strftime(pattern), last.strftime(pattern), f"{gap.missing_count:,}"]
+    return [
+        gap.start.strftime(pattern),
+        last.strftime(pattern),
+        gap.reason.name.lower(),
+        gap.provider,
+        f"{gap.retry:%Y-%m-%d %H:%M}" if gap.retry else "",
+        f"{gap.missing_count:,}",
+    ]

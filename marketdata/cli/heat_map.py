@@ -11,6 +11,7 @@ from rich.text import Text
 
 from marketdata.domain.bars import Int64Array
 from marketdata.domain.coverage import SessionCounts
+from marketdata.domain.gaps import GapReason
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY
 
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -29,23 +30,33 @@ _ALL: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Level:
-    """How sessions look that have at least this share of their bars."""
+class _Look:
+    """How a session looks."""
 
-    least: float
     mark: str
     style: str
     meaning: str
 
 
 # The marks tell as much as the colours: a pipe has none, and not everybody sees them.
-_LEVELS: Final = (
-    _Level(_ALL, "■", "green", "all bars"),
-    _Level(0.9, "◆", "chartreuse3", "90 % and more"),
-    _Level(0.5, "◇", "yellow", "half and more"),
-    _Level(np.nextafter(0.0, 1.0), "·", "dark_orange", "less than half"),
-    _Level(0.0, "x", "bold red", "none"),
-)
+_IN_PART: Final = {
+    _ALL: _Look("■", "green", "all bars"),
+    0.9: _Look("◆", "chartreuse3", "90 % and more"),
+    0.5: _Look("◇", "yellow", "half and more"),
+    np.nextafter(0.0, 1.0): _Look("·", "dark_orange", "less than half"),
+}
+_QUARANTINED: Final = _Look("Q", "bold magenta", "some in quarantine")
+_DERIVED: Final = _Look("D", "cyan", "none stored, made from minutes")
+# Of sessions without a bar, by why most of them are missing.
+_NONE: Final = {
+    GapReason.MISSING: _Look("x", "bold red", "none, nothing known"),
+    GapReason.FAILED: _Look("F", "bold bright_red", "none, a provider failed"),
+    GapReason.NO_TRADES: _Look("N", "blue", "none, no trades"),
+    GapReason.PROVIDER_HAS_NONE: _Look("P", "bright_blue", "none, providers have none"),
+    GapReason.BEYOND_HISTORY: _Look("H", "bright_black", "none, beyond history"),
+    GapReason.QUARANTINED: _QUARANTINED,
+}
+_LOOKS: Final = (*_IN_PART.values(), _QUARANTINED, _DERIVED, *list(_NONE.values())[:-1])
 
 
 def heat_map(sessions: SessionCounts, columns: int) -> list[Text]:
@@ -79,12 +90,14 @@ def heat_map(sessions: SessionCounts, columns: int) -> list[Text]:
     return lines
 
 
-def legend() -> Text:
-    """Say what the marks mean, in one line."""
-    text = Text()
-    for level in _LEVELS:
-        text.append(level.mark, level.style).append(f" {level.meaning}   ")
-    return text.append("blank: no session")
+def legend() -> list[Text]:
+    """Say what the marks mean: what is there in a line, and what is not in the next."""
+    first, second = Text(), Text()
+    for number, look in enumerate(_LOOKS):
+        line = first if number < len(_IN_PART) else second
+        line.append(look.mark, look.style).append(f" {look.meaning}   ")
+    second.rstrip()
+    return [first.append("blank: no session"), second]
 
 
 def _of(sessions: SessionCounts, chosen: npt.NDArray[np.bool_]) -> SessionCounts:
@@ -99,24 +112,31 @@ def _year(
     new_year = (date(year, 1, 1) - date(1970, 1, 1)).days
     first_weekday = (new_year + _EPOCH_WEEKDAY) % len(_WEEKDAYS)
     weeks = (days - new_year + first_weekday) // len(_WEEKDAYS)
-    levels = np.full((len(_WEEKDAYS), _WEEKS), -1)
-    levels[weekdays, weeks] = _levels(sessions)
+    looks = np.full((len(_WEEKDAYS), _WEEKS), -1)
+    looks[weekdays, weeks] = _looks(sessions)
     present, expected = int(sessions.present.sum()), int(sessions.expected.sum())
     lines = [Text(f"{year}  {present:,} of {expected:,} bars", "bold"), _months(year, first_weekday)]
     for weekday in range(shown):
         line = Text(f"{_WEEKDAYS[weekday]:<{_LABEL_COLUMNS}}")
-        for level in levels[weekday].tolist():
-            line.append(_LEVELS[level].mark, _LEVELS[level].style) if level >= 0 else line.append(" ")
+        for look in looks[weekday].tolist():
+            line.append(_LOOKS[look].mark, _LOOKS[look].style) if look >= 0 else line.append(" ")
         lines.append(line)
     return lines
 
 
-def _levels(sessions: SessionCounts) -> Int64Array:
+def _looks(sessions: SessionCounts) -> Int64Array:
+    """Choose a row of `_LOOKS` for each session."""
     share = sessions.present / sessions.expected
-    # The levels descend: the first one that is reached.
-    reached = share[:, None] >= np.array([level.least for level in _LEVELS])
-    level: Int64Array = np.argmax(reached, axis=1)
-    return level
+    # The shares descend: the first one that is reached.
+    reached = share[:, None] >= np.array(list(_IN_PART))
+    # Where only a part of a session is asked about, none of it may be too little for a gap.
+    reasons = [_NONE[GapReason(n or GapReason.MISSING)] for n in range(len(GapReason) + 1)]
+    of_none = np.array([_LOOKS.index(look) for look in reasons])[sessions.reason]
+    look: Int64Array = np.where(reached.any(axis=1), np.argmax(reached, axis=1), of_none)
+    look[(sessions.present == 0) & (sessions.derived > 0)] = _LOOKS.index(_DERIVED)
+    # A person has to decide of them, so one is enough.
+    look[sessions.quarantined > 0] = _LOOKS.index(_QUARANTINED)
+    return look
 
 
 def _months(year: int, first_weekday: int) -> Text:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from marketdata.client import CorporateAction, CorporateActionKind, MarketDataClient
+from marketdata.domain.gaps import UNKNOWN
 from marketdata.storage.embedded import ServerAddress
 from tests.contract.commands import Commands
 from tests.contract.known import Known
@@ -37,10 +38,11 @@ async def test_coverage_given_service_draws_a_calendar(commands: Commands, known
     assert "AAPL 1d: 8 of 41 expected bars are stored (19.51 %), 8 of 41 sessions" in found.out
     assert "2 more are stored where the calendar expects none" in found.out
     assert "2 gaps, the longest first" in lines
-    assert [line.split() for line in lines[-2:]] == [
-        ["2023-12-01", "2023-12-29", "20"],
-        ["2024-01-12", "2024-01-31", "13"],
+    assert [line.split() for line in lines[-3:-1]] == [
+        ["2023-12-01", "2023-12-29", "missing", "20"],
+        ["2024-01-12", "2024-01-31", "missing", "13"],
     ]
+    assert lines[-1] == f"- {UNKNOWN.message}"
 
 
 async def test_coverage_given_fewer_gaps_asked_lists_the_longest(
@@ -50,7 +52,7 @@ async def test_coverage_given_fewer_gaps_asked_lists_the_longest(
     commands.use_service(known.service.address)
     found = await commands.run("coverage", "AAPL", *MANY_SESSIONS, "--gaps", "1")
     assert "2 gaps" in found.out
-    assert found.out.splitlines()[-1].split()[-1] == "20"
+    assert found.out.splitlines()[-2].split()[-1] == "20"
 
 
 async def test_coverage_given_nothing_stored_says_so(commands: Commands, known: Known) -> None:

@@ -13,6 +13,7 @@ import pytest
 from bifrost.marketdata.v1.symbol_pb2 import Symbol
 from bifrost.marketdata.v1.symbol_service_pb2 import CreateSymbolRequest
 
+from marketdata.domain.gaps import UNKNOWN
 from marketdata.storage.embedded import ServerAddress
 from tests.contract.commands import Commands
 from tests.contract.known import Known
@@ -163,10 +164,13 @@ async def test_coverage_given_csv_writes_sessions_or_gaps(commands: Commands, kn
     assert [(row["session_date"], row["present_count"]) for row in sessions] == [
         ("2024-01-02", "0"), ("2024-01-03", "0"), ("2024-01-04", "1"), ("2024-01-05", "1"),
     ]  # fmt: skip
+    assert [row["reason"] for row in sessions] == ["missing", "missing", "", ""]
+    assert {(row["quarantined_count"], row["derived_count"]) for row in sessions} == {("0", "0")}
     (gap,) = objects((await commands.run("coverage", "IBM", *within, "--json", "--rows", "gaps")).out)
     assert gap == {
         "symbol": "IBM", "timeframe": "1d", "start_time": "2024-01-02", "end_time": "2024-01-04",
-        "missing_count": 2, "reason": "missing",
+        "missing_count": 2, "reason": "missing", "provider": None, "retry_time": None,
+        "message": UNKNOWN.message,
     }  # fmt: skip
 
 

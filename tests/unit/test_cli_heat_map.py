@@ -9,6 +9,7 @@ from marketdata.cli.heat_map import heat_map, legend
 from marketdata.domain.bars import Int64Array
 from marketdata.domain.coverage import SessionCounts
 from marketdata.domain.exchange_hours import get_calendar
+from marketdata.domain.gaps import GapReason
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY
 from tests.support.sessions import dates_between
 
@@ -21,13 +22,30 @@ def labels(*dates: str) -> Int64Array:
     return np.array(days, np.int64) * MICROSECONDS_PER_DAY
 
 
-def counted(label_us: Int64Array, present: int = 1, expected: int = 1) -> SessionCounts:
+def counted(
+    label_us: Int64Array,
+    present: int = 1,
+    expected: int = 1,
+    *,
+    quarantined: int = 0,
+    derived: int = 0,
+    reason: int = 0,
+) -> SessionCounts:
     """Give sessions that all have the same counts."""
     n = len(label_us)
-    none = np.zeros(n, np.int64)
     return SessionCounts(
-        label_us, np.full(n, present), np.full(n, expected), none, none, np.zeros(n, np.int8)
+        label_us,
+        present=np.full(n, present),
+        expected=np.full(n, expected),
+        quarantined=np.full(n, quarantined),
+        derived=np.full(n, derived),
+        reason=np.full(n, reason, np.int8),
     )
+
+
+def legend_text() -> str:
+    """Give the legend without styles."""
+    return "\n".join(line.plain for line in legend())
 
 
 def lines_of(sessions: SessionCounts, columns: int = NARROW) -> list[str]:
@@ -63,7 +81,39 @@ def test_heat_map_given_share_marks_it(present: int, mark: str) -> None:
     """Only all is all; the bounds belong to the better level, and the legend knows every mark."""
     lines = lines_of(counted(labels("2024-01-02"), present, 390))
     assert lines[3] == f"Tue {mark}"
-    assert f"{mark} " in legend().plain
+    assert f"{mark} " in legend_text()
+
+
+@pytest.mark.parametrize(
+    ("reason", "mark"),
+    [
+        (0, "x"), (GapReason.MISSING, "x"), (GapReason.FAILED, "F"), (GapReason.NO_TRADES, "N"),
+        (GapReason.PROVIDER_HAS_NONE, "P"), (GapReason.BEYOND_HISTORY, "H"),
+        (GapReason.QUARANTINED, "Q"),
+    ],
+)  # fmt: skip
+def test_heat_map_given_no_bar_marks_why(reason: int, mark: str) -> None:
+    """Each reason has a letter of its own, which the legend explains."""
+    label_us = labels("2024-01-02")
+    assert lines_of(counted(label_us, 0, 390, reason=reason))[3] == f"Tue {mark}"
+    assert f"{mark} " in legend_text()
+    # What is there in part says so; the table of gaps has the reasons of the rest.
+    assert lines_of(counted(label_us, 200, 390, reason=reason))[3] == "Tue ◇"
+
+
+def test_heat_map_given_quarantined_or_derived_bars_marks_them() -> None:
+    """One bar in quarantine is enough; made from minutes is what has no bar of its own."""
+    label_us = labels("2024-01-02")
+    assert lines_of(counted(label_us, 389, 390, quarantined=1))[3] == "Tue Q"
+    assert lines_of(counted(label_us, 0, 1, derived=1, reason=GapReason.FAILED))[3] == "Tue D"
+    assert lines_of(counted(label_us, 5, 7, derived=2, reason=GapReason.MISSING))[3] == "Tue ◇"
+    assert all(f"{mark} " in legend_text() for mark in "QD")
+
+
+def test_legend_given_all_marks_has_each_once() -> None:
+    """A mark with two meanings would have none."""
+    marks = [part[0] for line in legend_text().splitlines() for part in line.split("   ")]
+    assert len(marks) == len(set(marks)) == 12
 
 
 def test_heat_map_given_years_of_new_york_leaves_holidays_blank() -> None:
