@@ -47,7 +47,7 @@ _RELEASE: Final = """
      WHERE run_id = %(run_id)s AND epoch = %(epoch)s AND state = 'running'
 """
 # What was never fetched is noted with why; what a provider gave before stays given. Of tasks that fetch
-# no bars nothing is. In the order of the keys, as checkpoints of another run may wait for the same rows.
+# no bars nothing is. In the order of the keys: checkpoints of other runs may wait for the same rows.
 _NOTE_FAILED: Final = sql.SQL("""
         INSERT INTO ingestion_failed AS known
                (provider, symbol_id, timeframe, ranges, error, retry_at, run_id)
