@@ -12,6 +12,7 @@ from marketdata.cli.options import Address, AsJson
 from marketdata.cli.output import OUT
 from marketdata.cli.rows import RowForm, RowWriter, piped
 from marketdata.client import Company
+from marketdata.domain.company import BY_HAND
 
 _FIELDS: Final = (
     "symbol", "symbol_id", "name", "sector", "industry", "employees", "market_cap", "currency",
@@ -78,9 +79,16 @@ def _lines(found: Company) -> list[tuple[str, str]]:
         ("shares", _number(facts.shares_outstanding)),
         ("as of", facts.as_of.isoformat() if facts.as_of else ""),
         ("source", found.source),
+        ("by hand", _by_hand(found)),
         ("updated", f"{found.updated:%Y-%m-%d %H:%M:%S} UTC" if found.updated else ""),
     ]
     return [(label, text) for label, text in lines if text]
+
+
+def _by_hand(found: Company) -> str:
+    """Name the facts that people said, where providers told the rest."""
+    said = [name for name, origin in found.origins.items() if origin.source == BY_HAND]
+    return ", ".join(sorted(said)) if len(said) < len(found.origins) else ""
 
 
 def _number(number: float | None) -> str:

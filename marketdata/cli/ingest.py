@@ -149,6 +149,31 @@ def actions(
     asyncio.run(ingest_run.order(address, order, chosen, is_detached=detach))
 
 
+def company(
+    provider: Provider,
+    symbol: SomeSymbols = None,
+    symbols: SymbolFile = None,
+    *,
+    all_symbols: AllSymbols = False,
+    detach: Detach = False,
+    request_id: RequestId = None,
+    address: Address = None,
+) -> None:
+    """Ask for facts of companies: name, sector, employees, market cap and so on.
+
+    What a provider does not tell erases nothing, and what was entered by hand stands: words until they
+    are cleared, figures until the provider tells them of a later day. marketdata company shows them.
+
+    Example: marketdata ingest company AAPL MSFT --provider yahoo
+    """
+    order = ingest_run.Order(
+        IngestionMode.COMPANY, provider, (), None, None, refetches=False, request_id=request_id
+    )
+    named = chosen_symbols(symbol, symbols, all_symbols=all_symbols)
+    chosen = ingest_run.Chosen(named, is_all=all_symbols)
+    asyncio.run(ingest_run.order(address, order, chosen, is_detached=detach))
+
+
 def watch(run_id: RunId, *, address: Address = None) -> None:
     """Follow a run until it is over. Ctrl-C ends only the watching.
 

@@ -54,7 +54,8 @@ def duration(seconds: float) -> str:
 
 def what_is_fetched(run: RunStatus) -> str:
     """Name what a run counts."""
-    return "corporate actions" if run.mode is IngestionMode.ACTIONS else "bars"
+    facts = {IngestionMode.ACTIONS: "corporate actions", IngestionMode.COMPANY: "facts"}
+    return facts.get(run.mode, "bars")
 
 
 def say_outcome(run: RunStatus) -> None:

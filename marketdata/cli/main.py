@@ -84,6 +84,7 @@ def _ingest() -> typer.Typer:
         ingest_commands.run,
         ingest_commands.backfill,
         ingest_commands.actions,
+        ingest_commands.company,
         ingest_commands.watch,
         ingest_commands.runs,
         ingest_commands.cancel,

@@ -48,14 +48,15 @@ class IngestionCalls(Caller):
         Parameters
         ----------
         mode : IngestionMode
-            BATCH brings up to now; BACKFILL fills a range; ACTIONS asks for corporate actions.
+            BATCH brings up to now; BACKFILL fills a range; ACTIONS asks for corporate actions,
+            COMPANY for facts of companies.
         provider : str
             Its name, as `list_providers` has it.
         symbols : sequence of str
             1 to 5,000 tickers, known ones, without repeats.
         timeframes : sequence of Timeframe or str
-            Stored ones that the provider has: ``1m``, ``1h``, ``1d``. None in ACTIONS, which has no
-            range either.
+            Stored ones that the provider has: ``1m``, ``1h``, ``1d``. None in ACTIONS and COMPANY,
+            which have no range either.
         start, end : datetime or date, optional
             Half-open ``[start, end)``. BACKFILL needs a start; the default end is now. In a BATCH the
             start is for symbols of which nothing was fetched yet.

@@ -1,7 +1,12 @@
 """Companies: what is known of the business behind a symbol."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Final
+
+#: The source of what people say, and not a provider.
+BY_HAND: Final = "manual"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,22 @@ class CompanyFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class FactOrigin:
+    """Where a fact is known from.
+
+    Attributes
+    ----------
+    source : str
+        A provider, or `BY_HAND`.
+    day : date
+        For which it was told; of what people say the day on which they said it, unless they named one.
+    """
+
+    source: str
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
 class Company:
     """What is stored of the company behind a symbol.
 
@@ -55,6 +76,8 @@ class Company:
         Who said the last change: a provider, or ``manual``. Empty where nothing is known.
     updated : datetime or None
         When the last change was stored, UTC. None where nothing is known.
+    origins : mapping of str to FactOrigin
+        Of each known fact but `as_of`, by its name.
     """
 
     symbol: str
@@ -62,3 +85,4 @@ class Company:
     facts: CompanyFacts
     source: str = ""
     updated: datetime | None = None
+    origins: Mapping[str, FactOrigin] = field(default_factory=dict)

@@ -9,16 +9,17 @@ from marketdata.domain.timeframe import Timeframe
 
 
 class IngestionMode(Enum):
-    """What a run fetches: bars up to now or of a range, or corporate actions."""
+    """What a run fetches: bars up to now or of a range, corporate actions, or facts of companies."""
 
     BATCH = "batch"
     BACKFILL = "backfill"
     ACTIONS = "actions"
+    COMPANY = "company"
 
     @property
     def is_reference(self) -> bool:
         """Whether it fetches facts of symbols, and no bars: it has no timeframes."""
-        return self is IngestionMode.ACTIONS
+        return self in (IngestionMode.ACTIONS, IngestionMode.COMPANY)
 
 
 class RunState(Enum):
@@ -45,7 +46,8 @@ class RunRequest:
     request_id : str
         By which the same request can be sent again safely.
     mode : IngestionMode
-        BATCH brings up to now; BACKFILL fills a range; ACTIONS asks for corporate actions.
+        BATCH brings up to now; BACKFILL fills a range; ACTIONS asks for corporate actions,
+        COMPANY for facts of companies.
     provider : str
         Its name.
     symbols : tuple of str
@@ -123,7 +125,8 @@ class PlannedReference:
     symbol_id : int
         Its identity.
     range : TimeRange
-        Days that are asked about, as session labels; not empty. Of corporate actions their ex-dates.
+        Days that are asked about, as session labels; not empty. Of corporate actions their ex-dates, of
+        facts the day on which they were asked for.
     """
 
     symbol: str
@@ -187,7 +190,7 @@ class ProviderWait:
 
 @dataclass(frozen=True, slots=True)
 class RunCounts:
-    """What became of the fetched bars, or of corporate actions in a run that fetches those.
+    """What became of the fetched bars, or of corporate actions or facts in a run that fetches those.
 
     Every bar is in `fetched` and in one of the next five, unless it was left out as a repeat, as still
     forming, or as of a time at which the ticker did not name the symbol.

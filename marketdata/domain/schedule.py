@@ -38,6 +38,7 @@ class ScheduledJob(Enum):
     MINUTES = "minutes"
     REPAIR = "repair"
     ACTIONS = "actions"
+    COMPANY = "company"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,9 @@ class ScheduleTimes:
     actions_at_us : int
         Time of the week, from Monday 00:00 UTC on, when corporate actions are asked for: the sessions
         of a week are over, and it is in time for the next ones.
+    company_at_us : int
+        The same, when facts of companies are asked for: behind the corporate actions, since both take
+        a call a symbol.
     """
 
     daily_delay_us: int = 6 * _HOUR_US
@@ -68,6 +72,7 @@ class ScheduleTimes:
     minutes_every_us: int = 5 * _MINUTE_US
     repair_at_us: int = 5 * _HOUR_US
     actions_at_us: int = 5 * MICROSECONDS_PER_DAY + 8 * _HOUR_US
+    company_at_us: int = 5 * MICROSECONDS_PER_DAY + 10 * _HOUR_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +130,12 @@ class Slot:
 
 def reference_jobs(providers: Iterable[ProviderDescription]) -> tuple[ScheduledJob, ...]:
     """List the jobs that fetch no bars, of which one of the providers tells something."""
-    return (ScheduledJob.ACTIONS,) if any(provider.has_actions for provider in providers) else ()
+    known = list(providers)
+    tell = {
+        ScheduledJob.ACTIONS: any(provider.has_actions for provider in known),
+        ScheduledJob.COMPANY: any(provider.has_company for provider in known),
+    }
+    return tuple(job for job, is_told in tell.items() if is_told)
 
 
 def series_of(target: IngestionTarget, reference: Iterable[ScheduledJob] = ()) -> list[SlotSeries]:
@@ -212,6 +222,8 @@ def _nominals(
         return _every_day(within, times.repair_at_us)
     if job is ScheduledJob.ACTIONS:
         return _every_week(within, times.actions_at_us)
+    if job is ScheduledJob.COMPANY:
+        return _every_week(within, times.company_at_us)
     around = TimeRange(within.start_us - _AROUND_US, within.end_us + _AROUND_US)
     rows = calendar.session_rows_in(around)
     if job is ScheduledJob.DAILY:

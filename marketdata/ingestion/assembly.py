@@ -19,6 +19,7 @@ from marketdata.ingestion.target_checker import TargetChecker
 from marketdata.providers.protocol import Provider
 from marketdata.storage.action_updates import ActionUpdater
 from marketdata.storage.actions import ActionStore
+from marketdata.storage.companies import CompanyStore
 from marketdata.storage.ingestion.claims import RunClaims
 from marketdata.storage.ingestion.runs import RunStore
 from marketdata.storage.ingestion.targets import TargetStore
@@ -111,7 +112,7 @@ def build_ingestion(
         claims,
         runs,
         Pipeline(claims, intake, checkers.make),
-        ReferencePipeline(claims, ActionUpdater(pools), clock),
+        ReferencePipeline(claims, ActionUpdater(pools), CompanyStore(pools), clock),
         providers.get,
         waits_of,
         times,

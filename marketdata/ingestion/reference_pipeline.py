@@ -5,13 +5,16 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from marketdata.clock import Clock
 from marketdata.domain.action_changes import ActionChanges
-from marketdata.domain.ingestion_run import OpenReference
+from marketdata.domain.company_changes import FactChanges
+from marketdata.domain.ingestion_run import IngestionMode, OpenReference
+from marketdata.domain.symbol import Symbol
 from marketdata.domain.time_range import session_date
 from marketdata.errors import ProviderError, SymbolNotFoundError
 from marketdata.ingestion.pipeline import PipelineEnd, SymbolOf
 from marketdata.ingestion.task_failures import TaskFailures
 from marketdata.providers.protocol import Provider
 from marketdata.storage.action_updates import ActionsAnswer, ActionUpdater
+from marketdata.storage.companies import CompanyStore
 from marketdata.storage.ingestion.claims import Claim, RunClaims
 from marketdata.storage.ingestion.reference_notes import ReferenceNote, note_reference
 from marketdata.storage.pools import Connection
@@ -28,13 +31,18 @@ class ReferencePipeline:
         Notes tasks that fail.
     actions : ActionUpdater
         Stores corporate actions.
+    companies : CompanyStore
+        Stores facts of companies.
     clock : Clock
         What is now.
     """
 
-    def __init__(self, claims: RunClaims, actions: ActionUpdater, clock: Clock) -> None:
+    def __init__(
+        self, claims: RunClaims, actions: ActionUpdater, companies: CompanyStore, clock: Clock
+    ) -> None:
         self._claims = claims
         self._actions = actions
+        self._companies = companies
         self._clock = clock
 
     async def run(
@@ -53,9 +61,11 @@ class ReferencePipeline:
         ServiceError
             The database cannot be written; the run can go on later where it ended.
         """
+        fetch = self._fetch_actions if claim.mode is IngestionMode.ACTIONS else self._fetch_company
 
         async def do(task: OpenReference) -> None:
-            await self._fetch_actions(claim, provider, task, symbol_of)
+            # A run takes hours: a symbol can be renamed meanwhile, and its ticker given to another one.
+            await fetch(claim, provider, task, await symbol_of(task.symbol_id))
 
         failures = TaskFailures(self._claims, claim)
         waiting = iter(tasks)
@@ -69,10 +79,8 @@ class ReferencePipeline:
         return PipelineEnd(failures.failed, failures.stopped_by)
 
     async def _fetch_actions(
-        self, claim: Claim, provider: Provider, task: OpenReference, symbol_of: SymbolOf
+        self, claim: Claim, provider: Provider, task: OpenReference, symbol: Symbol
     ) -> None:
-        # A run takes hours: a symbol can be renamed meanwhile, and its ticker given to another one.
-        symbol = await symbol_of(task.symbol_id)
         asked_on = session_date(self._clock.now_us())
         asked = session_date(task.range.start_us), session_date(task.range.end_us)
         told = await provider.fetch_actions(symbol, *asked)
@@ -92,6 +100,25 @@ class ReferencePipeline:
 
         answer = ActionsAnswer(task.symbol_id, symbol.symbol, claim.provider, asked, told)
         await self._actions.update(answer, alongside)
+
+    async def _fetch_company(
+        self, claim: Claim, provider: Provider, task: OpenReference, symbol: Symbol
+    ) -> None:
+        told = await provider.fetch_company(symbol)
+        today = session_date(self._clock.now_us())
+
+        async def alongside(connection: Connection, changes: FactChanges) -> None:
+            note = ReferenceNote(
+                fetched=changes.told,
+                accepted=len(changes.new),
+                revised=len(changes.changed),
+                unchanged=len(changes.unchanged),
+                outranked=len(changes.kept),
+                remarks=tuple(changes.remarks),
+            )
+            await note_reference(connection, claim, task, note)
+
+        await self._companies.store_facts(task.symbol_id, told, claim.provider, today, alongside)
 
 
 async def _work(tasks: Iterator[OpenReference], do: DoTask, failures: TaskFailures) -> None:

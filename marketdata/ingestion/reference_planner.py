@@ -38,3 +38,10 @@ def plan_actions(
         start_us = first_us if known is None else max(first_us, session_label_us(known - TRAILING))
         planned.append(PlannedReference(symbol.symbol, symbol.symbol_id, TimeRange(start_us, end_us)))
     return planned
+
+
+def plan_company(identities: Sequence[Symbol], now_us: int) -> list[PlannedReference]:
+    """Plan to ask for the facts of companies, as they are today."""
+    today = session_date(now_us)
+    day = TimeRange(session_label_us(today), session_label_us(today + timedelta(days=1)))
+    return [PlannedReference(symbol.symbol, symbol.symbol_id, day) for symbol in identities]

@@ -16,7 +16,7 @@ from marketdata.domain.symbol import Symbol
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import FieldViolation, InvalidRequestError
 from marketdata.ingestion.planner import plan_tasks
-from marketdata.ingestion.reference_planner import plan_actions
+from marketdata.ingestion.reference_planner import plan_actions, plan_company
 from marketdata.providers.protocol import Capabilities, Provider
 from marketdata.storage.ingestion.runs import RunStore
 
@@ -122,6 +122,8 @@ class RunStarter:
         self, request: RunRequest, symbols: Sequence[Symbol]
     ) -> list[PlannedReference]:
         ids = [symbol.symbol_id for symbol in symbols]
+        if request.mode is IngestionMode.COMPANY:
+            return plan_company(symbols, self._clock.now_us())
         fetched_on = await self._runs.references_fetched(request.provider, request.mode, ids)
         return plan_actions(symbols, {} if request.refetches else fetched_on, self._clock.now_us())
 
@@ -154,10 +156,15 @@ def _refuse_unserved(
 
 
 def _refuse_mode(request: RunRequest, capabilities: Capabilities) -> list[FieldViolation]:
-    if request.mode is not IngestionMode.ACTIONS or capabilities.has_actions:
+    told = {
+        IngestionMode.ACTIONS: (capabilities.has_actions, "corporate actions", "has_actions"),
+        IngestionMode.COMPANY: (capabilities.has_company, "facts of companies", "has_company"),
+    }
+    is_told, what, field = told.get(request.mode, (True, "", ""))
+    if is_told:
         return []
     problem = (
-        f"{capabilities.name} tells no corporate actions; name another provider: ListProviders has "
-        "those with has_actions"
+        f"{capabilities.name} tells no {what}; name another provider: ListProviders has those with "
+        f"{field}"
     )
     return [FieldViolation("mode", "NOT_OF_PROVIDER", problem)]

@@ -47,7 +47,10 @@ WAKE_SECONDS: Final = 15.0
 _MOST_NAMED: Final = 20
 
 # Of jobs that fetch no bars.
-_REFERENCE_MODES: Final = {ScheduledJob.ACTIONS: IngestionMode.ACTIONS}
+_REFERENCE_MODES: Final = {
+    ScheduledJob.ACTIONS: IngestionMode.ACTIONS,
+    ScheduledJob.COMPANY: IngestionMode.COMPANY,
+}
 
 ListTargets = Callable[[], Awaitable[Sequence[IngestionTarget]]]
 

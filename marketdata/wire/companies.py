@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from bifrost.marketdata.v1 import company_pb2, symbol_service_pb2
 
-from marketdata.domain.company import Company, CompanyFacts
+from marketdata.domain.company import Company, CompanyFacts, FactOrigin
 from marketdata.domain.time_range import from_unix_us, to_unix_us
 from marketdata.wire.bars_requests import check_symbol
 from marketdata.wire.session_dates import date_from_text, date_to_text
@@ -67,7 +67,9 @@ def from_proto_company(proto: company_pb2.Company) -> Company:
     updated = None
     if proto.HasField("update_time"):
         updated = from_unix_us(proto.update_time.ToMicroseconds())
-    return Company(proto.symbol, proto.symbol_id, from_proto_facts(proto), proto.source, updated)
+    origins = {one.field: FactOrigin(one.source, date.fromisoformat(one.day)) for one in proto.origins}
+    facts = from_proto_facts(proto)
+    return Company(proto.symbol, proto.symbol_id, facts, proto.source, updated, origins)
 
 
 def to_proto_facts(facts: CompanyFacts) -> company_pb2.Company:
@@ -93,6 +95,8 @@ def to_proto_company(company: Company) -> company_pb2.Company:
     proto.source = company.source
     if company.updated is not None:
         proto.update_time.CopyFrom(to_timestamp(to_unix_us(company.updated)))
+    for name, origin in sorted(company.origins.items()):
+        proto.origins.add(field=name, source=origin.source, day=origin.day.isoformat())
     return proto
 
 

@@ -22,6 +22,7 @@ MODE_TO_PROTO: Final = {
     IngestionMode.BATCH: ingestion_pb2.INGESTION_MODE_BATCH,
     IngestionMode.BACKFILL: ingestion_pb2.INGESTION_MODE_BACKFILL,
     IngestionMode.ACTIONS: ingestion_pb2.INGESTION_MODE_ACTIONS,
+    IngestionMode.COMPANY: ingestion_pb2.INGESTION_MODE_COMPANY,
 }
 MODE_FROM_PROTO: Final = {proto: domain for domain, proto in MODE_TO_PROTO.items()}
 STATE_TO_PROTO: Final = {
@@ -134,7 +135,7 @@ def _parse_mode(mode: ingestion_pb2.IngestionMode.ValueType, violations: Violati
         problem = "is not set" if not mode else f"{mode} is no mode"
         remedy = (
             "send INGESTION_MODE_BATCH to bring up to now, INGESTION_MODE_BACKFILL to fill a range, "
-            "INGESTION_MODE_ACTIONS for corporate actions"
+            "INGESTION_MODE_ACTIONS or INGESTION_MODE_COMPANY for facts of symbols"
         )
         violations.add("mode", "UNKNOWN_MODE" if mode else "REQUIRED", f"{problem}; {remedy}")
     return parsed or IngestionMode.BATCH

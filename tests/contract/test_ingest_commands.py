@@ -11,6 +11,7 @@ from typing import Final
 
 import pytest
 
+from marketdata.domain.company import CompanyFacts
 from marketdata.domain.corporate_action import CorporateAction, CorporateActionKind
 from marketdata.domain.symbol import NewSymbol
 from marketdata.domain.timeframe import Timeframe
@@ -145,6 +146,13 @@ async def test_actions_given_symbols_says_what_became_of_them(
     assert stored.split_ratio == 3.0
     listed = await commands.run("ingest", "runs")
     assert [row[1:4] for row in listed.table()] == [["succeeded", "actions", "alpaca"]] * 2
+    provider.companies = {"B": CompanyFacts(name="Bee", sector="Insects")}
+    facts = await commands.run("ingest", "company", "B", "-p", "alpaca")
+    assert (facts.code, facts.table()[0][:2]) == (0, ["2", "2"])
+    await service.stores.companies.update("B", {"industry": "Honey"})
+    shown = (await commands.run("company", "B")).out
+    assert "sector      Insects" in shown
+    assert "by hand     industry" in shown
     detached = await commands.run("ingest", "actions", "A", "-p", "alpaca", "--detach")
     assert "1 symbols, 1 tasks" in detached.out
 

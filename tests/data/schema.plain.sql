@@ -720,7 +720,7 @@ CREATE TABLE public.ingestion_run (
     owner text DEFAULT ''::text NOT NULL,
     lease_until timestamp with time zone,
     waits jsonb DEFAULT '[]'::jsonb NOT NULL,
-    CONSTRAINT ingestion_run_mode_check CHECK ((mode = ANY (ARRAY['batch'::text, 'backfill'::text, 'actions'::text]))),
+    CONSTRAINT ingestion_run_mode_check CHECK ((mode = ANY (ARRAY['batch'::text, 'backfill'::text, 'actions'::text, 'company'::text]))),
     CONSTRAINT ingestion_run_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text])))
 );
 
@@ -734,7 +734,7 @@ COMMENT ON COLUMN public.ingestion_run.request_id IS 'By which a caller can send
 -- Name: COLUMN ingestion_run.fetched; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.ingestion_run.fetched IS 'Bars, or corporate actions, that were fetched and accounted for; counts of it follow.';
+COMMENT ON COLUMN public.ingestion_run.fetched IS 'Bars, or facts of symbols, that were fetched and accounted for; counts of it follow.';
 
 --
 -- Name: COLUMN ingestion_run.epoch; Type: COMMENT; Schema: public; Owner: -
@@ -984,6 +984,7 @@ CREATE TABLE public.market_stock (
     as_of date,
     source text NOT NULL,
     updated_at timestamp with time zone NOT NULL,
+    origins jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT market_stock_employees_check CHECK ((employees >= 0)),
     CONSTRAINT market_stock_market_cap_check CHECK (((market_cap > (0)::double precision) AND (market_cap < 'Infinity'::double precision))),
     CONSTRAINT market_stock_shares_outstanding_check CHECK (((shares_outstanding > (0)::double precision) AND (shares_outstanding < 'Infinity'::double precision)))
@@ -1024,6 +1025,12 @@ COMMENT ON COLUMN public.market_stock.source IS 'Who said the last change: a pro
 --
 
 COMMENT ON COLUMN public.market_stock.updated_at IS 'When that was stored, by the clock of the database.';
+
+--
+-- Name: COLUMN market_stock.origins; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.market_stock.origins IS 'Who told each known fact, and for which day: {"sector": ["yahoo", "2026-11-21"]}; as_of is not there.';
 
 --
 -- Name: market_stock_hist_bars_day_ts; Type: TABLE; Schema: public; Owner: -

@@ -50,7 +50,9 @@ class ScriptedProvider:
     before_actions : callable
         Awaited before each answer about corporate actions, with the symbol.
     fails_actions : dict of str to ProviderError
-        Raised for corporate actions of these symbols.
+        Raised for corporate actions and companies of these symbols.
+    companies : mapping of str to CompanyFacts
+        What it tells of companies; without any it has none.
     requests, asked_actions, asked_ranges : list
         What it was asked.
     """
@@ -67,6 +69,7 @@ class ScriptedProvider:
     asked_actions: list[str] = field(default_factory=list)
     asked_ranges: list[tuple[date, date]] = field(default_factory=list)
     fails_actions: dict[str, ProviderError] = field(default_factory=dict)
+    companies: Mapping[str, CompanyFacts] = field(default_factory=dict)
     before_actions: Callable[[Symbol], Awaitable[None]] = _actions_at_once
     name: str = "alpaca"
     feed: str = FEED
@@ -81,7 +84,7 @@ class ScriptedProvider:
             feeds=dict.fromkeys(timeframes, self.feed),
             history=self.history,
             has_actions=True,
-            has_company=False,
+            has_company=bool(self.companies),
             settings=(),
             terms="",
         )
@@ -123,9 +126,10 @@ class ScriptedProvider:
         return [a for a in self.actions.get(symbol.symbol, ()) if start <= a.ex_date < end]
 
     async def fetch_company(self, symbol: Symbol) -> CompanyFacts:
-        """Know nothing."""
-        del symbol
-        return CompanyFacts()
+        """Tell what is known of a company."""
+        if symbol.symbol in self.fails_actions:
+            raise self.fails_actions[symbol.symbol]
+        return self.companies.get(symbol.symbol, CompanyFacts())
 
     async def aclose(self) -> None:
         """Have nothing to close."""

@@ -1,5 +1,6 @@
 """When what of a target is due: by the calendars of its symbols, in UTC, each slot once."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import Final
@@ -160,6 +161,8 @@ def test_series_given_a_provider_that_tells_actions_have_them_without_bars() -> 
     jobs = reference_jobs([silent, tells])
     assert [series.prefix for series in series_of(target, jobs)][2:] == ["slot/3/actions/"]
     assert reference_jobs([silent]) == reference_jobs([]) == ()
+    knows = replace(silent, has_company=True)
+    assert reference_jobs([knows, tells]) == (ScheduledJob.ACTIONS, ScheduledJob.COMPANY)
 
 
 def test_action_slots_given_weeks_are_one_each_on_saturday() -> None:
@@ -168,6 +171,8 @@ def test_action_slots_given_weeks_are_one_each_on_saturday() -> None:
     saturdays = ["2024-03-02 08:00", "2024-03-09 08:00", "2024-03-16 08:00"]
     assert due(series, "2024-03-02 08:00", "2024-03-23 08:00", "XNYS", "24/7") == saturdays
     assert due(series, "2024-03-02 08:01", "2024-03-09 08:00") == []
+    later = due(replace(series, job=ScheduledJob.COMPANY), "2024-03-02 08:00", "2024-03-09 10:00")
+    assert later == ["2024-03-02 10:00"]
     assert Slot(series, local_us("2024-03-09 08:00", UTC)).request_id == (
         "slot/7/actions/2024-03-09T08:00:00Z"
     )

@@ -9,7 +9,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketdata.domain.company import Company, CompanyFacts
+from marketdata.domain.company import Company, CompanyFacts, FactOrigin
 from marketdata.errors import InvalidRequestError
 from marketdata.wire.companies import (
     FACT_FIELDS,
@@ -43,12 +43,22 @@ def request(paths: list[str], **facts: object) -> UpdateCompanyRequest:
     return UpdateCompanyRequest(symbol="AAPL", company=message, update_mask=FieldMask(paths=paths))
 
 
-@given(facts=FACTS, symbol_id=st.integers(1, 2**63 - 1), updated=st.none() | TIMES)
+@given(
+    facts=FACTS,
+    symbol_id=st.integers(1, 2**63 - 1),
+    updated=st.none() | TIMES,
+    origins=st.dictionaries(
+        st.sampled_from(FACT_FIELDS), st.builds(FactOrigin, TEXTS, st.dates()), max_size=3
+    ),
+)
 def test_company_given_message_of_a_stored_one_reads_back_to_it(
-    facts: CompanyFacts, symbol_id: int, updated: datetime | None
+    facts: CompanyFacts,
+    symbol_id: int,
+    updated: datetime | None,
+    origins: dict[str, FactOrigin],
 ) -> None:
     """Nothing is lost on the way; none of something stays apart from nothing known."""
-    company = Company("AAPL", symbol_id, facts, "manual", updated)
+    company = Company("AAPL", symbol_id, facts, "manual", updated, origins)
     assert from_proto_company(to_proto_company(company)) == company
 
 

@@ -1,10 +1,10 @@
--- Runs that fetch facts of symbols instead of bars, and which provider told a corporate action.
+-- Runs that fetch facts of symbols instead of bars, and who told a corporate action or a fact of a company.
 
 ALTER TABLE ingestion_run DROP CONSTRAINT ingestion_run_mode_check;
 ALTER TABLE ingestion_run ADD CONSTRAINT ingestion_run_mode_check
-    CHECK (mode IN ('batch', 'backfill', 'actions'));
+    CHECK (mode IN ('batch', 'backfill', 'actions', 'company'));
 COMMENT ON COLUMN ingestion_run.fetched IS
-    'Bars, or corporate actions, that were fetched and accounted for; counts of it follow.';
+    'Bars, or facts of symbols, that were fetched and accounted for; counts of it follow.';
 
 ALTER TABLE ingestion_task ALTER COLUMN timeframe DROP NOT NULL;
 COMMENT ON COLUMN ingestion_task.timeframe IS 'NULL where a task fetches no bars.';
@@ -27,3 +27,13 @@ COMMENT ON COLUMN market_corporate_action.provider IS
 UPDATE market_corporate_action SET provider = 'sample'
  WHERE source IN ('public record, confirmed by the sample''s adjusted close',
                   'inferred from the sample''s adjusted close');
+
+ALTER TABLE market_stock ADD COLUMN origins jsonb NOT NULL DEFAULT '{}';
+COMMENT ON COLUMN market_stock.origins IS
+    'Who told each known fact, and for which day: {"sector": ["yahoo", "2026-11-21"]}; as_of is not there.';
+-- Before, only people told any.
+UPDATE market_stock SET origins =
+    (SELECT coalesce(jsonb_object_agg(key, jsonb_build_array(source, updated_at::date::text)), '{}')
+       FROM jsonb_each_text(to_jsonb(market_stock)) WHERE value <> ''
+        AND key IN ('name', 'sector', 'industry', 'employees', 'market_cap', 'shares_outstanding',
+                    'currency', 'ipo_date'));

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#bifrost/marketdata/v1/company.proto\x12\x15\x62ifrost.marketdata.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x02\n\x07\x43ompany\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x11\n\tsymbol_id\x18\x02 \x01(\x03\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0e\n\x06sector\x18\x04 \x01(\t\x12\x10\n\x08industry\x18\x05 \x01(\t\x12\x16\n\temployees\x18\x06 \x01(\x03H\x00\x88\x01\x01\x12\x17\n\nmarket_cap\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x1f\n\x12shares_outstanding\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12\x10\n\x08\x63urrency\x18\t \x01(\t\x12\x10\n\x08ipo_date\x18\n \x01(\t\x12\r\n\x05\x61s_of\x18\x0b \x01(\t\x12\x0e\n\x06source\x18\x0c \x01(\t\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\n_employeesB\r\n\x0b_market_capB\x15\n\x13_shares_outstandingb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#bifrost/marketdata/v1/company.proto\x12\x15\x62ifrost.marketdata.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x03\n\x07\x43ompany\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x11\n\tsymbol_id\x18\x02 \x01(\x03\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0e\n\x06sector\x18\x04 \x01(\t\x12\x10\n\x08industry\x18\x05 \x01(\t\x12\x16\n\temployees\x18\x06 \x01(\x03H\x00\x88\x01\x01\x12\x17\n\nmarket_cap\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x1f\n\x12shares_outstanding\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12\x10\n\x08\x63urrency\x18\t \x01(\t\x12\x10\n\x08ipo_date\x18\n \x01(\t\x12\r\n\x05\x61s_of\x18\x0b \x01(\t\x12\x0e\n\x06source\x18\x0c \x01(\t\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x39\n\x07origins\x18\x0e \x03(\x0b\x32(.bifrost.marketdata.v1.CompanyFactOriginB\x0c\n\n_employeesB\r\n\x0b_market_capB\x15\n\x13_shares_outstanding\"?\n\x11\x43ompanyFactOrigin\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0b\n\x03\x64\x61y\x18\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bifrost.marketdata.v1.compa
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_COMPANY']._serialized_start=96
-  _globals['_COMPANY']._serialized_end=438
+  _globals['_COMPANY']._serialized_end=497
+  _globals['_COMPANYFACTORIGIN']._serialized_start=499
+  _globals['_COMPANYFACTORIGIN']._serialized_end=562
 # @@protoc_insertion_point(module_scope)

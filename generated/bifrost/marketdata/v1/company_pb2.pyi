@@ -3,17 +3,19 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 10):
-    from typing import TypeAlias as _TypeAlias
+if sys.version_info >= (3, 11):
+    from typing import TypeAlias as _TypeAlias, Never as _Never
 else:
-    from typing_extensions import TypeAlias as _TypeAlias
+    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -36,6 +38,7 @@ class Company(_message.Message):
     AS_OF_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    ORIGINS_FIELD_NUMBER: _builtins.int
     symbol: _builtins.str
     """The latest ticker. Set by the service."""
     symbol_id: _builtins.int
@@ -68,6 +71,10 @@ class Company(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When the last change was stored, by the clock of the database. Set by the service."""
 
+    @_builtins.property
+    def origins(self) -> _containers.RepeatedCompositeFieldContainer[Global___CompanyFactOrigin]:
+        """Who told each known fact but `as_of`, by its name. Set by the service."""
+
     def __init__(
         self,
         *,
@@ -84,10 +91,11 @@ class Company(_message.Message):
         as_of: _builtins.str = ...,
         source: _builtins.str = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        origins: _abc.Iterable[Global___CompanyFactOrigin] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_employees", b"_employees", "_market_cap", b"_market_cap", "_shares_outstanding", b"_shares_outstanding", "employees", b"employees", "market_cap", b"market_cap", "shares_outstanding", b"shares_outstanding", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_employees", b"_employees", "_market_cap", b"_market_cap", "_shares_outstanding", b"_shares_outstanding", "as_of", b"as_of", "currency", b"currency", "employees", b"employees", "industry", b"industry", "ipo_date", b"ipo_date", "market_cap", b"market_cap", "name", b"name", "sector", b"sector", "shares_outstanding", b"shares_outstanding", "source", b"source", "symbol", b"symbol", "symbol_id", b"symbol_id", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_employees", b"_employees", "_market_cap", b"_market_cap", "_shares_outstanding", b"_shares_outstanding", "as_of", b"as_of", "currency", b"currency", "employees", b"employees", "industry", b"industry", "ipo_date", b"ipo_date", "market_cap", b"market_cap", "name", b"name", "origins", b"origins", "sector", b"sector", "shares_outstanding", b"shares_outstanding", "source", b"source", "symbol", b"symbol", "symbol_id", b"symbol_id", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__employees: _TypeAlias = _typing.Literal["employees"]  # noqa: Y015
     _WhichOneofArgType__employees: _TypeAlias = _typing.Literal["_employees", b"_employees"]  # noqa: Y015
@@ -103,3 +111,35 @@ class Company(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__shares_outstanding) -> _WhichOneofReturnType__shares_outstanding | None: ...
 
 Global___Company: _TypeAlias = Company  # noqa: Y015
+
+@_typing.final
+class CompanyFactOrigin(_message.Message):
+    """Where a fact of a company is known from."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    DAY_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """Name of the field of Company: ``sector``."""
+    source: _builtins.str
+    """A provider, or `manual`."""
+    day: _builtins.str
+    """The day for which it was told, ISO 8601 date; of what people say the day on which they said it, unless
+    they sent `as_of` with it.
+    """
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        source: _builtins.str = ...,
+        day: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["day", b"day", "field", b"field", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompanyFactOrigin: _TypeAlias = CompanyFactOrigin  # noqa: Y015

@@ -40,6 +40,11 @@ class _IngestionModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Ingesti
     """Asks for corporate actions instead of bars: all there are the first time, then those of the last year,
     and announced ones. New and corrected ones change adjusted reads at once; none is deleted.
     """
+    INGESTION_MODE_COMPANY: _IngestionMode.ValueType  # 4
+    """Asks for facts of companies instead of bars. What is not told erases nothing, what is older than what is
+    stored changes nothing, and what was said by UpdateCompany stands: words until they are cleared, figures
+    until a later day.
+    """
 
 class IngestionMode(_IngestionMode, metaclass=_IngestionModeEnumTypeWrapper):
     """What a run fetches."""
@@ -55,6 +60,11 @@ INGESTION_MODE_BACKFILL: IngestionMode.ValueType  # 2
 INGESTION_MODE_ACTIONS: IngestionMode.ValueType  # 3
 """Asks for corporate actions instead of bars: all there are the first time, then those of the last year,
 and announced ones. New and corrected ones change adjusted reads at once; none is deleted.
+"""
+INGESTION_MODE_COMPANY: IngestionMode.ValueType  # 4
+"""Asks for facts of companies instead of bars. What is not told erases nothing, what is older than what is
+stored changes nothing, and what was said by UpdateCompany stands: words until they are cleared, figures
+until a later day.
 """
 Global___IngestionMode: _TypeAlias = IngestionMode  # noqa: Y015
 
@@ -295,7 +305,8 @@ Global___IngestionRun: _TypeAlias = IngestionRun  # noqa: Y015
 @_typing.final
 class IngestionProgress(_message.Message):
     """How far a run is. In the mode ACTIONS its counts are of corporate actions: `revised` are corrected ones,
-    `outranked` those of which a higher-ranked provider, or a person, tells otherwise. Else each bar is in `fetched`, and then in one of accepted, revised, unchanged, outranked and
+    `outranked` those of which a higher-ranked provider, or a person, tells otherwise. In the mode COMPANY they are
+    of facts, `outranked` those that a person has said, or that are older than what is stored. Else each bar is in `fetched`, and then in one of accepted, revised, unchanged, outranked and
     quarantined, unless it was left out as a repeat, as still forming, or as of a time at which the ticker did not
     name the symbol; the run has a remark of the last.
     """

@@ -93,7 +93,7 @@ class StartIngestionRequest(_message.Message):
     @_builtins.property
     def timeframes(self) -> _containers.RepeatedScalarFieldContainer[_timeframe_pb2.Timeframe.ValueType]:
         """Timeframes that are stored and that the provider has, without repeats. Required in BATCH and BACKFILL;
-        INVALID_ARGUMENT in ACTIONS, as start_time and end_time are.
+        INVALID_ARGUMENT in ACTIONS and COMPANY, as start_time and end_time are.
         """
 
     @_builtins.property
