@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from tests.support.year.events import EVENTS
 from tests.support.year.series import NEVER_US, Series, in_pence, slightly_wrong, spiked, walked
 from tests.support.year.sessions import (
     DAY_US,
@@ -38,13 +39,11 @@ NEW_YORK: Final = (
     "MAPLE",
 )  # fmt: skip
 LONDON: Final = ("OAK",)
-#: ELDER is called ELM from that session on.
+#: ELDER is called ELM from that session on; the service is told before it has the last bar of ELDER.
 OLD_NAME, NEW_NAME, RENAMED = "ELDER", "ELM", "2024-05-15"
 DELISTED, DELISTED_ON = "FIR", "2024-08-31"
 BORN, BORN_ON = "KELP", "2024-04-02"
 ILLIQUID: Final = "GORSE"
-#: Symbol, first session in new shares, new shares for an old one.
-SPLITS: Final = (("CEDAR", "2024-06-10", 4.0), ("MAPLE", "2024-10-07", 0.1))
 WITH_MINUTES: Final = ("AMBER", "BIRCH")
 #: Both switches of New York's clocks, and a half day before a holiday.
 MINUTE_WINDOWS: Final = (
@@ -65,11 +64,20 @@ CORRECTED: Final = {
     "AMBER": ((70, 1), (150, 3)),
     "CEDAR": ((175, 2),),
     "OAK": ((60, 3), (200, 1)),
+    # Its last days under the old name, mended when it has the new one.
+    "ELDER": ((122, 3), (123, 2)),
 }
-#: The same of minutes, as (window, session in it, minute after the open), mended before the next open.
-CORRECTED_MINUTES: Final = ((0, 0, 30), (0, 2, 60), (0, 3, 200), (1, 0, 100), (2, 0, 389))
-#: Prices in pence: (symbol, row, days until mended); None: never.
-IN_PENCE: Final = (("IVY", 80, 2), ("IVY", 140, None), ("OAK", 120, 1))
+#: The same of minutes, as (window, session in it, minute after the open, hours until it is mended):
+#: before the next session, in it, or on the Monday after.
+CORRECTED_MINUTES: Final = (
+    (0, 0, 30, 12),
+    (0, 2, 60, 72),
+    (0, 3, 200, 22),
+    (1, 0, 100, 12),
+    (2, 0, 389, 12),
+)
+#: Prices in pence: (symbol, row, days until mended); None: never. ELDER's is the first as ELM.
+IN_PENCE: Final = (("IVY", 80, 2), ("IVY", 140, None), ("OAK", 120, 1), ("ELDER", 124, 1))
 SPIKED: Final = (("JUNIPER", 100, 3), ("JUNIPER", 210, 3))
 
 
@@ -111,8 +119,9 @@ def year() -> Year:
 def _days(symbol: str, sessions: Sessions, seed: int) -> Series:
     # A daily bar is complete with the closing auction, and what trades after hours.
     series = walked(sessions.label_us, sessions.close_us + 4 * HOUR_US, seed, 0.008)
-    for split, on, ratio in SPLITS:
-        series = series.split_at(utc(on), ratio) if split == symbol else series
+    for event in EVENTS:
+        if event.symbol == symbol and event.ratio is not None:
+            series = series.split_at(event.ex_us, event.ratio)
     for row, days in CORRECTED.get(symbol, ()):
         series = series.wrong_at(row, slightly_wrong(series.right[row]), _later(series, row, days))
     for wrong, row, days_or_never in IN_PENCE:
@@ -169,8 +178,8 @@ def _with_wrong_minutes(series: Series) -> Series:
 def wrong_minutes(series: Series) -> list[tuple[int, int]]:
     """Find the rows of `CORRECTED_MINUTES`, or those that follow, and when they are mended."""
     found = []
-    for window, session, minute in CORRECTED_MINUTES:
+    for window, session, minute, hours in CORRECTED_MINUTES:
         opened_us = int(sessions_of("XNYS").between(*MINUTE_WINDOWS[window]).open_us[session])
         row = int(np.searchsorted(series.time_us, opened_us + minute * MINUTE_US))
-        found.append((row, int(series.ended_us[row]) + 12 * HOUR_US))
+        found.append((row, int(series.ended_us[row]) + hours * HOUR_US))
     return found
