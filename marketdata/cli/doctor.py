@@ -32,8 +32,10 @@ def doctor(
 ) -> None:
     """Say what is configured, what answers, and what is wrong.
 
-    Looks at the settings, the database and the service, changes nothing and starts nothing. Exits
-    with 1 where something is wrong. A state is ok or problem.
+    Looks at the settings, the database, the targets and the service, changes nothing and starts
+    nothing. A target is stale where what was due hours ago (a day, of the repair of history and of
+    corporate actions) has no run that succeeded. Exits with 1 where something is wrong. A state is
+    ok or problem.
 
     Example: marketdata doctor
 
@@ -69,6 +71,7 @@ def _describe(settings: Settings) -> str:
 
 async def _examine_database(settings: Settings) -> list[Finding]:
     from marketdata import database  # noqa: PLC0415 -- 0.3 s that commands which only ask a service need not wait for
+    from marketdata.cli.doctor_targets import examine_targets  # noqa: PLC0415 -- the same
     from marketdata.storage.embedded import attach, default_data_folder  # noqa: PLC0415 -- the same
 
     try:
@@ -78,12 +81,13 @@ async def _examine_database(settings: Settings) -> list[Finding]:
                 return [("database", _PROBLEM, "not running; scripts/serve starts it with the service")]
         async with database.open_database(settings, "doctor") as roles:
             report = await database.examine_database(roles, settings)
+            found = [_judge(report)]
+            if report.log is not None:  # the schema is of this release
+                found.append(("log", _OK, _describe_log(report.log)))
+                found += await examine_targets(roles, settings, _OK, _PROBLEM)
+            return found
     except MarketDataError as error:
         return [("database", _PROBLEM, str(error))]
-    found = [_judge(report)]
-    if report.log is not None:
-        found.append(("log", _OK, _describe_log(report.log)))
-    return found
 
 
 def _judge(report: "DatabaseReport") -> Finding:

@@ -181,6 +181,10 @@ async def test_coverage_given_part_fetched_later_cuts_the_failure_back(
         ("2023-05-26", "2023-12-29", FAILED, "alpaca"),
         ("2024-02-01", "2024-06-28", FAILED, "alpaca"),
     ]
+    (noted,) = await fetch(
+        storage, "SELECT ranges && '{[2024-01-01,2024-02-01)}' FROM ingestion_failed"
+    )
+    assert noted == (False,)
 
 
 @runs
