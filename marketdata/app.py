@@ -63,9 +63,9 @@ from marketdata.streaming.tailer import LogTailer
 
 log = logging.getLogger(__name__)
 
-# A hot thread holds the interpreter for 5 ms by default, and the event loop waits for it; bulk reads
-# run in threads.
-_SWITCH_INTERVAL_SECONDS: Final = 0.0005
+#: A hot thread holds the interpreter for 5 ms by default, and the event loop waits for it; bulk reads
+#: run in threads.
+SWITCH_INTERVAL_SECONDS: Final = 0.0005
 # Streams that were ended get this long to send their status.
 _STOP_GRACE_SECONDS: Final = 1.0
 
@@ -204,7 +204,7 @@ async def serve(
     AddressInUseError, DataFolderInUseError, DatabaseSetupError, MigrationError
         The service cannot start.
     """
-    sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     stop = stop_on_signals()
     async with contextlib.AsyncExitStack() as stack:
         current: list[AddressOf] = []

@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from marketdata.app import Stores, build_stores, stop_on_signals
+from marketdata.app import SWITCH_INTERVAL_SECONDS, Stores, build_stores, stop_on_signals
 from marketdata.config import Settings
 from marketdata.database import open_service_database, settle_schema, wanted_mode
 from marketdata.errors import ConfigurationError
@@ -60,6 +61,8 @@ async def work(settings: Settings, on_working: Callable[[Working], None]) -> Non
             "a worker needs a database that it shares with the service: set DB_HOST. An embedded "
             "database belongs to marketdata serve, which keeps targets current and executes runs itself"
         )
+    # Making a calendar takes a thread seconds, in which claims are to be kept.
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     stop = stop_on_signals()
     async with contextlib.AsyncExitStack() as stack:
         roles = await stack.enter_async_context(open_service_database(settings))

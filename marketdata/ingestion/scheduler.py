@@ -8,10 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from datetime import UTC
 from typing import Final
-
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from marketdata.clock import Clock
 from marketdata.domain.calendar import SessionCalendar
@@ -38,8 +35,8 @@ from marketdata.storage.ingestion.slots import SlotReader
 
 log = logging.getLogger(__name__)
 
-# How far back a process that has just started looks for the newest slot: no exchange of our time was
-# closed for as long, not even Shanghai's in its golden weeks.
+# How far back the newest slot is looked for, by a process that has just started or whose clock was set:
+# no exchange of our time was closed for as long, not even Shanghai's in its golden weeks.
 _LOOK_BACK_US: Final = 14 * MICROSECONDS_PER_DAY
 # A slot begins at most this late. Looking costs a few short queries a target.
 WAKE_SECONDS: Final = 15.0
@@ -89,47 +86,35 @@ class Scheduler:
         self._starter = starter
         self._clock = clock
         self._times = times or ScheduleTimes()
-        self._woken = asyncio.Event()
         # Up to which time each series is settled, so that each look computes only what came since.
         self._settled_us: dict[SlotSeries, int] = {}
         # What was said of each target already, by what it is about.
         self._said: dict[int, dict[str, str]] = {}
 
-    async def wake(self) -> None:
-        """Look now."""
-        self._woken.set()
-
     @contextlib.asynccontextmanager
     async def running(self, wake_seconds: float = WAKE_SECONDS) -> AsyncIterator[None]:
         """Keep targets current as a context; runs that it has started go on after its end."""
-        # A timer and no more: what is due is the database's and the calendars' business, and a wake-up
-        # that is lost is made up for by the next. Its shutdown would cancel jobs under way, so the work
-        # is a task of our own.
-        timer = AsyncIOScheduler(timezone=UTC)
-        timer.add_job(
-            self.wake, "interval", seconds=wake_seconds, misfire_grace_time=None, coalesce=True
-        )
-        looking = asyncio.create_task(self._look_when_woken(), name="schedule")
-        await self.wake()
-        timer.start()
+        looking = asyncio.create_task(self._look_now_and_then(wake_seconds), name="schedule")
         try:
             yield
         finally:
-            timer.shutdown(wait=False)
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
 
-    async def _look_when_woken(self) -> None:
+    async def _look_now_and_then(self, wake_seconds: float) -> None:
         while True:
-            await self._woken.wait()
-            self._woken.clear()
             try:
                 await self.look()
             except ServiceError as error:
-                # The next wake-up tries again: nothing is forgotten meanwhile.
+                # The next look tries again: nothing is forgotten meanwhile.
                 log.warning("schedule_look_failed", extra={"error": error.message})
             except Exception:
                 log.exception("schedule_defect")
+            # By the monotonic clock: what is due is the calendars' business and the database's, so a
+            # timer need not know the time of day. One that does (APScheduler's) sleeps for as long as
+            # the machine's clock is set back, and lists every wake-up that it missed where the clock is
+            # set forward: from 1970, as machines without a battery start, those are a hundred million.
+            await asyncio.sleep(wake_seconds)
 
     async def look(self) -> list[IngestionRun]:
         """Start what is due now.
@@ -173,7 +158,7 @@ class Scheduler:
         self._report_ended(target, calendars, now_us)
         jobs = reference_jobs(self._starter.described(target.providers))
         for series in series_of(target, jobs):
-            since_us = self._settled_us.get(series, now_us - _LOOK_BACK_US)
+            since_us = max(self._settled_us.get(series, 0), now_us - _LOOK_BACK_US)
             # Behind what is settled, and now itself included.
             within = TimeRange(since_us + 1, max(since_us, now_us) + 1)
             due = due_slots(series, calendars, within, self._times)

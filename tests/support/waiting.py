@@ -7,9 +7,13 @@ from collections.abc import Awaitable, Callable
 _INTERVAL_SECONDS = 0.01
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
+async def until(
+    condition: Callable[[], Awaitable[bool]],
+    seconds: float = 20.0,
+    every_seconds: float = _INTERVAL_SECONDS,
+) -> None:
     """Wait until `condition` answers true; fail when it has not after `seconds`."""
     deadline = time.monotonic() + seconds
     while not await condition():
         assert time.monotonic() < deadline, "the condition was not met in time"
-        await asyncio.sleep(_INTERVAL_SECONDS)
+        await asyncio.sleep(every_seconds)

@@ -1,4 +1,4 @@
-"""The TimescaleDB servers that ``scripts/provision`` gets for the tests."""
+"""What ``scripts/provision`` gets for the tests: TimescaleDB servers, and clocks of programs."""
 
 import os
 import subprocess
@@ -13,16 +13,16 @@ _PROVISION_SECONDS: Final = 600
 
 
 class NotProvisionedError(Exception):
-    """A server cannot be had on this machine; the text says what is missing."""
+    """What is to be provided cannot be had on this machine; the text says what is missing."""
 
 
 def provisioned(kind: str) -> Path:
-    """Give the folder of a server, made now where it is missing.
+    """Give the folder of a server or library, made now where it is missing.
 
     Parameters
     ----------
     kind : str
-        What ``scripts/provision`` calls it: ``apache`` or ``timescale``.
+        What ``scripts/provision`` calls it: ``apache``, ``timescale`` or ``faketime``.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def provisioned(kind: str) -> Path:
 
 
 def skip_or_fail(error: NotProvisionedError) -> NoReturn:
-    """Skip what needs the server and say why; in CI, where everything has to be there, fail."""
+    """Skip what needs it and say why; in CI, where everything has to be there, fail."""
     if os.environ.get("CI", "") not in ("", "0", "false"):
         pytest.fail(str(error), pytrace=False)
     pytest.skip(str(error))
