@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from marketdata.domain.ingestion_run import OpenTask
-from marketdata.domain.symbol import Symbol
+from marketdata.domain.symbol import Symbol, TickerSegment
 from marketdata.errors import ProviderError, SymbolNotFoundError
 from marketdata.ingestion.checked_page import MakeChecker
 from marketdata.ingestion.committer import PageCommitter
 from marketdata.ingestion.row_budget import RowBudget
 from marketdata.ingestion.task_failures import TaskFailures
-from marketdata.providers.protocol import BarsRequest, Provider
+from marketdata.ingestion.ticker_requests import TickersOf, requests_of, under_latest
+from marketdata.providers.protocol import Provider
 from marketdata.storage.ingestion.claims import Claim, RunClaims
 from marketdata.storage.intake import BarIntake
 
@@ -66,6 +67,7 @@ class Pipeline:
         provider: Provider,
         tasks: Sequence[OpenTask],
         symbol_of: SymbolOf,
+        tickers_of: TickersOf,
     ) -> PipelineEnd:
         """Fetch what is left of the tasks; cancelled, it stops at once and what is committed stays.
 
@@ -76,6 +78,8 @@ class Pipeline:
         symbol_of : callable
             Tells what the symbol of a task is at present, by symbol_id; raises `SymbolNotFoundError`
             where it was deleted, and its tasks with it.
+        tickers_of : callable
+            Tells what a symbol was called when, for providers that have bars under the ticker of then.
 
         Raises
         ------
@@ -88,7 +92,7 @@ class Pipeline:
         committer = PageCommitter(self._intake, self._claims, claim, budget, _MOST_BARS_A_COMMIT)
         failures = TaskFailures(self._claims, claim)
         fetchers = _Fetchers(
-            failures, self._make_checker, claim, provider, symbol_of, budget, committer
+            failures, self._make_checker, claim, provider, symbol_of, tickers_of, budget, committer
         )
         try:
             async with asyncio.TaskGroup() as group:
@@ -110,6 +114,7 @@ class _Fetchers:
         claim: Claim,
         provider: Provider,
         symbol_of: SymbolOf,
+        tickers_of: TickersOf,
         budget: RowBudget,
         committer: PageCommitter,
     ) -> None:
@@ -118,6 +123,7 @@ class _Fetchers:
         self._claim = claim
         self._provider = provider
         self._symbol_of = symbol_of
+        self._tickers_of = tickers_of
         self._budget = budget
         self._committer = committer
 
@@ -147,8 +153,15 @@ class _Fetchers:
         # A run takes hours: a symbol can be renamed meanwhile, and its ticker given to another one.
         symbol = await self._symbol_of(task.symbol_id)
         checker = await self._make_checker(self._claim, task, symbol, self._provider)
-        request = BarsRequest(symbol, task.timeframe, task.left)
-        async with aclosing(self._provider.fetch_bars(request)) as pages:
-            async for page in pages:
-                await self._budget.take(len(page.frame))
-                self._committer.put(task.timeframe, await checker.check(page))
+        tickers = await self._tickers(symbol, task)
+        for request in requests_of(task, symbol, tickers):
+            async with aclosing(self._provider.fetch_bars(request)) as pages:
+                async for page in pages:
+                    await self._budget.take(len(page.frame))
+                    checked = await checker.check(under_latest(page, symbol))
+                    self._committer.put(task.timeframe, checked)
+
+    async def _tickers(self, symbol: Symbol, task: OpenTask) -> Sequence[TickerSegment]:
+        if symbol.valid_from is None or not self._provider.capabilities.has_old_tickers:
+            return ()
+        return await self._tickers_of(symbol, task.timeframe)

@@ -184,7 +184,8 @@ class RunExecutor:
             references = await self._claims.open_references(claim)
             return await self._reference.run(claim, provider, references, self._runs.identity)
         tasks = await self._claims.open_tasks(claim)
-        return await self._pipeline.run(claim, provider, tasks, self._runs.identity)
+        runs = self._runs
+        return await self._pipeline.run(claim, provider, tasks, runs.identity, runs.tickers)
 
     async def _attend(self, claim: Claim, work: "asyncio.Task[PipelineEnd]") -> bool:
         """Keep the claim until the work is done; tell whether somebody asked it to end before."""

@@ -37,6 +37,9 @@ class Capabilities:
         The environment variables that it cannot work without; their values are secrets.
     terms : str
         What its terms allow, in a sentence, with the page that says so.
+    has_old_tickers : bool
+        Whether it has the bars of before a rename under the ticker of then, and is asked for them by
+        that one; else they stand under the latest ticker.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Capabilities:
     has_company: bool
     settings: tuple[str, ...]
     terms: str
+    has_old_tickers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

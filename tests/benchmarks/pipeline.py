@@ -106,7 +106,7 @@ async def run_through(storage: Storage, minutes: BarFrame, names: list[str]) -> 
     pipeline = Pipeline(claims, storage.intake, checkers.make)
     opened = await claims.open_tasks(claim)
     started = time.perf_counter()
-    await pipeline.run(claim, ParsedPages(minutes), opened, runs.identity)
+    await pipeline.run(claim, ParsedPages(minutes), opened, runs.identity, runs.tickers)
     seconds = time.perf_counter() - started
     counts = (await runs.get(claim.run_id)).counts
     assert counts.fetched == counts.accepted == len(minutes) * len(names), counts

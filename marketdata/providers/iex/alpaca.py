@@ -50,6 +50,8 @@ CAPABILITIES: Final = Capabilities(
         "For the own use of the account's holder; data must not be redistributed:"
         " https://alpaca.markets/support/redistribute-alpaca-api"
     ),
+    # As it is asked here: see `asof`.
+    has_old_tickers=True,
 )
 
 

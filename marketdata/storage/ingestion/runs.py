@@ -16,7 +16,7 @@ from marketdata.domain.ingestion_run import (
     RunRequest,
     RunState,
 )
-from marketdata.domain.symbol import Symbol
+from marketdata.domain.symbol import Symbol, TickerSegment
 from marketdata.domain.time_range import TimeRange, from_unix_us, to_unix_us
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import RequestIdReusedError, RunNotFoundError
@@ -28,6 +28,7 @@ from marketdata.storage.symbol_rows import (
     read_symbol_by_id,
     read_symbols,
 )
+from marketdata.storage.symbols import resolve
 
 _INSERT: Final = """
     INSERT INTO ingestion_run
@@ -179,6 +180,14 @@ class RunStore:
         """
         async with self._pools.query() as connection:
             return await read_symbol_by_id(connection, symbol_id)
+
+    async def tickers(self, symbol: Symbol, timeframe: Timeframe) -> Sequence[TickerSegment]:
+        """Tell what a symbol was called when, ascending; empty where it was deleted meanwhile."""
+        async with self._pools.query() as connection:
+            found = await resolve(connection, (symbol.symbol,), timeframe)
+        named = found.get(symbol.symbol)
+        # Its ticker can be another one's by now.
+        return named.segments if named and named.symbol_id == symbol.symbol_id else ()
 
     async def kept_from(self, timeframes: Sequence[Timeframe]) -> dict[Timeframe, int]:
         """Tell since when bars are kept, Unix microseconds; where retention is on."""

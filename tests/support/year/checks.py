@@ -10,12 +10,15 @@ from marketdata.domain.timeframe import Timeframe
 from tests.support.bars import Bar
 from tests.support.rows import changes, fetch, stored_bars
 from tests.support.storage import Storage
-from tests.support.year.series import NEVER_US
-from tests.support.year.truth import IN_PENCE, SPIKED, Key, Year
+from tests.support.year.series import CLOSE
+from tests.support.year.truth import Key, Year
 
 #: A bar by what is unique of it: ticker, timeframe and time.
 BarKey = tuple[str, str, int]
 
+# What an error makes of a close.
+_PENCE: Final = 100.0
+_SPIKE: Final = 1.25
 _TIMEFRAMES: Final = (Timeframe.DAY_1, Timeframe.MINUTE_1)
 
 
@@ -54,24 +57,31 @@ def _day(time_us: int) -> str:
 
 def mended_bars(truth: Year) -> set[BarKey]:
     """List the bars that were stored as they were told first, and mended later."""
-    quarantined = {(symbol, row) for symbol, row, _ in IN_PENCE}
-    return {
-        (ticker, label, int(series.time_us[row]))
-        for (ticker, label), series in truth.bars.items()
-        for row in np.flatnonzero((series.mended_us != 0) & (series.mended_us != NEVER_US)).tolist()
-        if label == "1m" or (ticker, row) not in quarantined
-    }
+    wrong = wrong_bars(truth)
+    return {key for key, factor in wrong.items() if factor != _PENCE}
 
 
 def planted_errors(truth: Year) -> dict[BarKey, tuple[list[str], float]]:
     """List the bars that quality has to find, with the rules that they break and their closes."""
-    planted = [(symbol, row, "SCALE_100X") for symbol, row, _ in IN_PENCE]
-    planted += [(symbol, row, "SPIKE") for symbol, row, _ in SPIKED]
+    rules = {_PENCE: ["SCALE_100X"], _SPIKE: ["SPIKE"]}
     found = {}
-    for symbol, row, rule in planted:
-        series = truth.bars[symbol, "1d"]
-        found[symbol, "1d", int(series.time_us[row])] = ([rule], float(series.first[row, 3]))
+    for (ticker, label, time_us), factor in wrong_bars(truth).items():
+        if factor in rules:
+            series = truth.bars[ticker, label]
+            row = int(np.searchsorted(series.time_us, time_us))
+            found[ticker, label, time_us] = (rules[factor], float(series.first[row, CLOSE]))
     return found
+
+
+def wrong_bars(truth: Year) -> dict[BarKey, float]:
+    """List the bars that are told wrong at first, with the factor of their close; about 1 for most."""
+    return {
+        (ticker, label, int(series.time_us[row])): round(
+            float(series.first[row, CLOSE] / series.right[row, CLOSE]), 2
+        )
+        for (ticker, label), series in truth.bars.items()
+        for row in np.flatnonzero(series.mended_us != 0).tolist()
+    }
 
 
 async def quarantined(storage: Storage) -> dict[BarKey, tuple[list[str], float]]:

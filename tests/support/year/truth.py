@@ -38,7 +38,7 @@ NEW_YORK: Final = (
     "MAPLE",
 )  # fmt: skip
 LONDON: Final = ("OAK",)
-#: ELDER is called ELM from that session on.
+#: ELDER is called ELM from that session on; the service is told before it has the last bar of ELDER.
 OLD_NAME, NEW_NAME, RENAMED = "ELDER", "ELM", "2024-05-15"
 DELISTED, DELISTED_ON = "FIR", "2024-08-31"
 BORN, BORN_ON = "KELP", "2024-04-02"
@@ -65,11 +65,13 @@ CORRECTED: Final = {
     "AMBER": ((70, 1), (150, 3)),
     "CEDAR": ((175, 2),),
     "OAK": ((60, 3), (200, 1)),
+    # Its last days under the old name, mended when it has the new one.
+    "ELDER": ((122, 3), (123, 2)),
 }
 #: The same of minutes, as (window, session in it, minute after the open), mended before the next open.
 CORRECTED_MINUTES: Final = ((0, 0, 30), (0, 2, 60), (0, 3, 200), (1, 0, 100), (2, 0, 389))
-#: Prices in pence: (symbol, row, days until mended); None: never.
-IN_PENCE: Final = (("IVY", 80, 2), ("IVY", 140, None), ("OAK", 120, 1))
+#: Prices in pence: (symbol, row, days until mended); None: never. ELDER's is the first as ELM.
+IN_PENCE: Final = (("IVY", 80, 2), ("IVY", 140, None), ("OAK", 120, 1), ("ELDER", 124, 1))
 SPIKED: Final = (("JUNIPER", 100, 3), ("JUNIPER", 210, 3))
 
 

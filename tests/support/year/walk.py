@@ -29,7 +29,7 @@ from tests.support.scripted_provider import OneProvider
 from tests.support.storage import Storage
 from tests.support.waiting import until
 from tests.support.year.sessions import (
-    MINUTE_US,
+    HOUR_US,
     ExpectedSlots,
     daily_slots,
     minute_slots,
@@ -54,8 +54,8 @@ from tests.support.year.truth import (
 #: The service is down in between; and it is started anew on the first of each month.
 DOWN: Final = ("2024-04-20 12:00", "2024-04-24 12:00")
 _RESTARTS: Final = tuple(f"2024-{month:02}-01 12:00" for month in range(2, 13))
-# Five minutes would be six times the runs, of the same kind.
-_MINUTES_EVERY_US: Final = 30 * MINUTE_US
+# Five minutes would be twelve times the runs, of the same kind.
+_MINUTES_EVERY_US: Final = HOUR_US
 _LEASE_SECONDS: Final = 15.0
 # A provider that is down stays down for simulated hours: waiting for it is nothing but waiting.
 _PATIENCE: Final = Patience(attempts=2, first_wait_seconds=0.001)
@@ -177,11 +177,11 @@ def happenings() -> list[tuple[int, Happening]]:
         (utc(BEGIN), begin),
         (utc(DOWN[0]), go_down),
         (utc(DOWN[1]), start_anew),
-        (utc(RENAMED) + 12 * 60 * MINUTE_US, rename),
+        (utc(RENAMED) - 2 * HOUR_US, rename),
         *((utc(time), start_anew) for time in _RESTARTS),
     ]
     for start, end in MINUTE_WINDOWS:
-        found += [(utc(start), want_minutes), (utc(end) + 6 * 60 * MINUTE_US, want_no_minutes)]
+        found += [(utc(start), want_minutes), (utc(end) + 6 * HOUR_US, want_no_minutes)]
     return sorted(found, key=lambda item: item[0])
 
 
