@@ -68,8 +68,15 @@ CORRECTED: Final = {
     # Its last days under the old name, mended when it has the new one.
     "ELDER": ((122, 3), (123, 2)),
 }
-#: The same of minutes, as (window, session in it, minute after the open), mended before the next open.
-CORRECTED_MINUTES: Final = ((0, 0, 30), (0, 2, 60), (0, 3, 200), (1, 0, 100), (2, 0, 389))
+#: The same of minutes, as (window, session in it, minute after the open, hours until it is mended):
+#: before the next session, in it, or on the Monday after.
+CORRECTED_MINUTES: Final = (
+    (0, 0, 30, 12),
+    (0, 2, 60, 72),
+    (0, 3, 200, 22),
+    (1, 0, 100, 12),
+    (2, 0, 389, 12),
+)
 #: Prices in pence: (symbol, row, days until mended); None: never. ELDER's is the first as ELM.
 IN_PENCE: Final = (("IVY", 80, 2), ("IVY", 140, None), ("OAK", 120, 1), ("ELDER", 124, 1))
 SPIKED: Final = (("JUNIPER", 100, 3), ("JUNIPER", 210, 3))
@@ -171,8 +178,8 @@ def _with_wrong_minutes(series: Series) -> Series:
 def wrong_minutes(series: Series) -> list[tuple[int, int]]:
     """Find the rows of `CORRECTED_MINUTES`, or those that follow, and when they are mended."""
     found = []
-    for window, session, minute in CORRECTED_MINUTES:
+    for window, session, minute, hours in CORRECTED_MINUTES:
         opened_us = int(sessions_of("XNYS").between(*MINUTE_WINDOWS[window]).open_us[session])
         row = int(np.searchsorted(series.time_us, opened_us + minute * MINUTE_US))
-        found.append((row, int(series.ended_us[row]) + 12 * HOUR_US))
+        found.append((row, int(series.ended_us[row]) + hours * HOUR_US))
     return found
