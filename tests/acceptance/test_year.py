@@ -6,16 +6,15 @@ first. It has outages; the service is down for some days, and is started anew ev
 """
 
 from collections.abc import AsyncIterator
-from datetime import date
 from typing import Final
 
 import numpy as np
 import pytest
 
+from marketdata.domain.adjustment import Adjustment
 from marketdata.domain.as_of import AsOf
 from marketdata.domain.bar_query import BarQuery
 from marketdata.domain.bars import BarFrame
-from marketdata.domain.corporate_action import CorporateActionKind
 from marketdata.domain.symbol import SymbolStatus
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
@@ -33,6 +32,7 @@ from tests.support.year.checks import (
     stored_by_key,
     stored_of,
 )
+from tests.support.year.events import EVENTS, Event, adjusted
 from tests.support.year.sessions import sessions_of, utc
 from tests.support.year.truth import (
     CORRECTED,
@@ -44,7 +44,6 @@ from tests.support.year.truth import (
     NEW_NAME,
     NEW_YORK,
     OLD_NAME,
-    SPLITS,
     WITH_MINUTES,
     is_out,
     year,
@@ -132,8 +131,8 @@ async def test_gaps_given_a_year_are_the_true_ones(lived: Walk, symbol: str) -> 
     """Missing are the sessions before the provider's history and listing, and those without trades."""
     calendar = sessions_of("XLON" if symbol in LONDON else "XNYS")
     sessions = calendar.between(HISTORY_START, "2025-01-01").label_us
-    tickers = (OLD_NAME, NEW_NAME) if symbol == OLD_NAME else (symbol,)
-    traded_us = np.concatenate([year().expected((ticker, "1d")).time_us for ticker in tickers])
+    traded = [year().expected((ticker, "1d")).time_us for ticker in _tickers(symbol)]
+    traded_us = np.concatenate(traded)
     coverage, _ = await CoverageReader(lived.storage.reader).read(
         symbol, Timeframe.DAY_1, _WHOLE.start_us, _WHOLE.end_us, _NOW_US
     )
@@ -178,25 +177,58 @@ async def test_symbol_given_bars_that_end_is_still_active(lived: Walk) -> None:
     assert (await lived.storage.symbols.get(DELISTED)).status is SymbolStatus.ACTIVE
 
 
-async def test_actions_given_splits_are_found_by_their_jumps(lived: Walk) -> None:
-    """What looks like a split was looked up, and is stored as the provider tells it."""
-    for symbol in NEW_YORK[:3] + NEW_YORK[4:]:
-        told = [
-            (CorporateActionKind.SPLIT, date.fromisoformat(on), ratio)
-            for split, on, ratio in SPLITS
-            if split == symbol
-        ]
-        stored = await lived.storage.actions.list_all(symbol)
-        assert [(each.kind, each.ex_date, each.split_ratio) for each in stored] == told
+@pytest.mark.parametrize("symbol", [*NEW_YORK, *LONDON])
+async def test_actions_given_weekly_answers_are_those_of_the_year(lived: Walk, symbol: str) -> None:
+    """Announced ones, a split that only its jump told of, and a dividend whose amount was mended."""
+    stored = await lived.storage.actions.list_all(symbol)
+    told = [(each.ex_date.isoformat(), each.split_ratio, each.cash_amount) for each in stored]
+    assert told == [(event.ex_date, event.ratio, event.cash) for event in _events(symbol)]
 
 
-def _query(symbol: str, as_of: AsOf | None = None, within: TimeRange = _WHOLE) -> BarQuery:
-    return BarQuery((symbol,), Timeframe.DAY_1, within, as_of=as_of, stored_only=True)
+@pytest.mark.parametrize("symbol", ["CEDAR", "LARCH", "MAPLE", OLD_NAME, "AMBER"])
+async def test_adjusted_reads_given_actions_are_the_truth_adjusted(lived: Walk, symbol: str) -> None:
+    """Splits and dividends are taken out of what was traded, over a rename as well."""
+    series = [year().expected((ticker, "1d")) for ticker in _tickers(symbol)]
+    time_us = np.concatenate([each.time_us for each in series])
+    expected = adjusted(time_us, np.concatenate([each.right for each in series]), _events(symbol))
+    frame = await _read(lived, symbol, adjustment=Adjustment.ALL)
+    assert frame.time_us.tolist() == time_us.tolist()
+    for place, name in enumerate(("open", "high", "low", "close", "volume", "vwap")):
+        np.testing.assert_allclose(getattr(frame, name), expected[:, place], rtol=1e-12, err_msg=name)
+
+
+def _events(symbol: str) -> tuple[Event, ...]:
+    return tuple(event for event in EVENTS if event.symbol in _tickers(symbol))
+
+
+def _tickers(symbol: str) -> tuple[str, ...]:
+    return (OLD_NAME, NEW_NAME) if symbol == OLD_NAME else (symbol,)
+
+
+def _query(
+    symbol: str,
+    as_of: AsOf | None = None,
+    within: TimeRange = _WHOLE,
+    adjustment: Adjustment = Adjustment.RAW,
+) -> BarQuery:
+    return BarQuery(
+        (symbol,),
+        Timeframe.DAY_1,
+        within,
+        as_of=as_of,
+        stored_only=True,
+        adjustment=adjustment,
+        now_us=_NOW_US,
+    )
 
 
 async def _read(
-    lived: Walk, symbol: str, as_of: AsOf | None = None, within: TimeRange = _WHOLE
+    lived: Walk,
+    symbol: str,
+    as_of: AsOf | None = None,
+    within: TimeRange = _WHOLE,
+    adjustment: Adjustment = Adjustment.RAW,
 ) -> BarFrame:
-    answer = await read_in_bulk(lived.storage, _query(symbol, as_of, within))
+    answer = await read_in_bulk(lived.storage, _query(symbol, as_of, within, adjustment))
     assert not answer.unresolved
     return BarFrame.concatenate(answer.frames)

@@ -74,6 +74,12 @@ def repair_slots() -> Int64:
     return np.arange(utc("2023-06-01 05:00"), utc("2025-03-01 05:00"), DAY_US, dtype=np.int64)
 
 
+def actions_slots() -> Int64:
+    """Give when corporate actions are asked for: on Saturdays at 08:00."""
+    saturday_us = utc("2023-06-03 08:00")
+    return np.arange(saturday_us, utc("2025-03-01"), 7 * DAY_US, dtype=np.int64)
+
+
 def extended_hours(sessions: Sessions) -> list[tuple[int, int]]:
     """Give New York's hours with pre-market, from 04:00 of its clock to four hours after the close."""
     starts = [

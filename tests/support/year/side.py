@@ -1,6 +1,6 @@
 """The provider's side of a simulated year: it tells what it knows at the moment of the clock."""
 
-from datetime import date, timedelta
+from datetime import date
 from typing import Final
 
 import numpy as np
@@ -12,17 +12,16 @@ from marketdata.domain.timeframe import Timeframe
 from tests.support.providers.iex.alpaca_side import AlpacaDialect
 from tests.support.providers.played import PlayedCall, Reply
 from tests.support.providers.truth import Truth
+from tests.support.year.events import EVENTS
 from tests.support.year.series import CLOSE, HIGH, LOW, OPEN, TRADES, VOLUME, VWAP
-from tests.support.year.sessions import day_of
-from tests.support.year.truth import SPLITS, Year, is_out
+from tests.support.year.sessions import utc
+from tests.support.year.truth import Year, is_out
 
-# Splits are announced so long before.
-_ANNOUNCED: Final = timedelta(days=10)
 _PAGE_BARS: Final = 1_000
 
 
 class AlpacaOfTheYear:
-    """Speaks as Alpaca; bars that have not ended, mends to come and splits to be announced are unknown.
+    """Speaks as Alpaca; bars that have not ended, what is mended or announced later is unknown.
 
     Parameters
     ----------
@@ -46,7 +45,7 @@ class AlpacaOfTheYear:
             for (ticker, label), series in self._year.bars.items()
             if ticker in call.path.split("/")
         }
-        known = Truth(bars, {t: splits_of(t, day_of(now_us)) for t, _ in self._year.bars}, {})
+        known = Truth(bars, {t: actions_of(t, now_us) for t, _ in self._year.bars}, {})
         return AlpacaDialect(known, _PAGE_BARS).reply(call)
 
 
@@ -67,10 +66,15 @@ def frame_of(
     )
 
 
-def splits_of(ticker: str, today: date) -> tuple[CorporateAction, ...]:
-    """List the splits of a ticker that are announced by a date."""
+def actions_of(ticker: str, now_us: int) -> tuple[CorporateAction, ...]:
+    """List the corporate actions of a ticker as they are told at a moment."""
     return tuple(
-        CorporateAction(CorporateActionKind.SPLIT, date.fromisoformat(on), split_ratio=ratio)
-        for split, on, ratio in SPLITS
-        if split == ticker and today >= date.fromisoformat(on) - _ANNOUNCED
+        CorporateAction(
+            CorporateActionKind.SPLIT if event.ratio else CorporateActionKind.CASH_DIVIDEND,
+            date.fromisoformat(event.ex_date),
+            split_ratio=event.ratio,
+            cash_amount=event.cash_told(now_us),
+        )
+        for event in EVENTS
+        if event.symbol == ticker and utc(event.announced) <= now_us
     )

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from tests.support.year.events import EVENTS
 from tests.support.year.series import NEVER_US, Series, in_pence, slightly_wrong, spiked, walked
 from tests.support.year.sessions import (
     DAY_US,
@@ -43,8 +44,6 @@ OLD_NAME, NEW_NAME, RENAMED = "ELDER", "ELM", "2024-05-15"
 DELISTED, DELISTED_ON = "FIR", "2024-08-31"
 BORN, BORN_ON = "KELP", "2024-04-02"
 ILLIQUID: Final = "GORSE"
-#: Symbol, first session in new shares, new shares for an old one.
-SPLITS: Final = (("CEDAR", "2024-06-10", 4.0), ("MAPLE", "2024-10-07", 0.1))
 WITH_MINUTES: Final = ("AMBER", "BIRCH")
 #: Both switches of New York's clocks, and a half day before a holiday.
 MINUTE_WINDOWS: Final = (
@@ -120,8 +119,9 @@ def year() -> Year:
 def _days(symbol: str, sessions: Sessions, seed: int) -> Series:
     # A daily bar is complete with the closing auction, and what trades after hours.
     series = walked(sessions.label_us, sessions.close_us + 4 * HOUR_US, seed, 0.008)
-    for split, on, ratio in SPLITS:
-        series = series.split_at(utc(on), ratio) if split == symbol else series
+    for event in EVENTS:
+        if event.symbol == symbol and event.ratio is not None:
+            series = series.split_at(event.ex_us, event.ratio)
     for row, days in CORRECTED.get(symbol, ()):
         series = series.wrong_at(row, slightly_wrong(series.right[row]), _later(series, row, days))
     for wrong, row, days_or_never in IN_PENCE:

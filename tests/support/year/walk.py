@@ -25,12 +25,13 @@ from tests.support.providers.faults import never
 from tests.support.providers.iex.alpaca_side import KEY_ID, SECRET
 from tests.support.providers.played import LoopbackServer, loopback
 from tests.support.rows import fetch
-from tests.support.scripted_provider import OneProvider
 from tests.support.storage import Storage
 from tests.support.waiting import until
+from tests.support.year.catalog import Catalog
 from tests.support.year.sessions import (
     HOUR_US,
     ExpectedSlots,
+    actions_slots,
     daily_slots,
     minute_slots,
     repair_slots,
@@ -83,7 +84,7 @@ async def process(storage: Storage, address: str, clock: ManualClock) -> AsyncIt
         storage.pools,
         storage.intake,
         storage.actions,
-        OneProvider(provider),
+        Catalog(provider),
         waits.of,
         clock,
         _LEASE_SECONDS,
@@ -199,6 +200,7 @@ async def begin(walk: Walk) -> None:
         number = await _create(walk, target)
         walk.slots.want(f"slot/{number}/daily/1d/", daily_slots(calendar), walk.clock.now_us())
         walk.slots.want(f"slot/{number}/repair/1d/", repair_slots(), walk.clock.now_us())
+        walk.slots.want(f"slot/{number}/actions/", actions_slots(), walk.clock.now_us())
 
 
 async def want_minutes(walk: Walk) -> None:
@@ -208,14 +210,15 @@ async def want_minutes(walk: Walk) -> None:
     due_us = minute_slots(_MINUTES_EVERY_US)
     walk.slots.want(f"slot/{number}/minutes/1m/", due_us, walk.clock.now_us())
     walk.slots.want(f"slot/{number}/daily/1m/", daily_slots("XNYS"), walk.clock.now_us())
+    walk.slots.want(f"slot/{number}/actions/", actions_slots(), walk.clock.now_us())
 
 
 async def want_no_minutes(walk: Walk) -> None:
     """End it."""
     (row,) = await fetch(walk.storage, "SELECT target_id FROM ingestion_target WHERE name = 'minutes'")
     await TargetStore(walk.storage.pools).delete("minutes")
-    for job in ("minutes", "daily"):
-        walk.slots.forget(f"slot/{row[0]}/{job}/1m/")
+    for series in ("minutes/1m", "daily/1m", "actions"):
+        walk.slots.forget(f"slot/{row[0]}/{series}/")
 
 
 async def rename(walk: Walk) -> None:
