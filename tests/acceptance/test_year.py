@@ -6,19 +6,24 @@ first. It has outages; the service is down for some days, and is started anew ev
 """
 
 from collections.abc import AsyncIterator
+from datetime import date
 from typing import Final
 
 import numpy as np
 import pytest
 
+from marketdata.client import MarketDataClient
 from marketdata.domain.adjustment import Adjustment
 from marketdata.domain.as_of import AsOf
 from marketdata.domain.bar_query import BarQuery
 from marketdata.domain.bars import BarFrame
+from marketdata.domain.gaps import GapReason
 from marketdata.domain.symbol import SymbolStatus
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.coverage import CoverageReader
+from marketdata.storage.embedded import ServerAddress
+from tests.contract.service import serving
 from tests.support.databases import Databases
 from tests.support.reads import read_in_bulk
 from tests.support.rows import fetch
@@ -45,6 +50,7 @@ from tests.support.year.truth import (
     NEW_YORK,
     OLD_NAME,
     WITH_MINUTES,
+    gap_reasons,
     is_out,
     year,
 )
@@ -55,17 +61,33 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
+# Nobody was asked for its first weeks.
+_BEFORE: Final = "2022-12-01"
 _NOW_US: Final = utc(END)
 _WHOLE: Final = TimeRange(utc(HISTORY_START), utc("2025-01-01"))
 
 
 @pytest.fixture(scope="module")
-async def lived(databases: Databases) -> AsyncIterator[Walk]:
-    """Live through the year once; the tests only look at what is left of it."""
+async def address(databases: Databases) -> AsyncIterator[ServerAddress]:
+    """Give the address of the year's database."""
     database = await databases.migrated()
-    async with opened_storage(database.for_service, owner=lambda: database) as storage:
-        yield await simulate(storage)
+    yield database
     databases.drop(database)
+
+
+@pytest.fixture(scope="module")
+async def lived(address: ServerAddress) -> AsyncIterator[Walk]:
+    """Live through the year once; the tests only look at what is left of it."""
+    async with opened_storage(address.for_service, owner=lambda: address) as storage:
+        yield await simulate(storage)
+
+
+@pytest.fixture(scope="module")
+async def client(lived: Walk, address: ServerAddress) -> AsyncIterator[MarketDataClient]:
+    """Ask a service that is started after the year."""
+    del lived
+    async with serving(lambda: address) as service, MarketDataClient(service.address) as asking:
+        yield asking
 
 
 @pytest.mark.parametrize("key", year().bars, ids="-".join)
@@ -127,20 +149,30 @@ async def test_runs_given_outages_fail_in_these_only(lived: Walk) -> None:
 
 
 @pytest.mark.parametrize("symbol", [*NEW_YORK, *LONDON])
-async def test_gaps_given_a_year_are_the_true_ones(lived: Walk, symbol: str) -> None:
-    """Missing are the sessions before the provider's history and listing, and those without trades."""
+async def test_gaps_given_a_year_have_their_true_reasons(client: MarketDataClient, symbol: str) -> None:
+    """What was never asked for, never there, not traded or in quarantine is told apart, and all of it.
+
+    Another service says so than those that saw it happen.
+    """
     calendar = sessions_of("XLON" if symbol in LONDON else "XNYS")
-    sessions = calendar.between(HISTORY_START, "2025-01-01").label_us
-    traded = [year().expected((ticker, "1d")).time_us for ticker in _tickers(symbol)]
-    traded_us = np.concatenate(traded)
-    coverage, _ = await CoverageReader(lived.storage.reader).read(
-        symbol, Timeframe.DAY_1, _WHOLE.start_us, _WHOLE.end_us, _NOW_US
-    )
-    gaps = zip(coverage.gaps.start_us, coverage.gaps.end_us, strict=True)
-    missing = np.zeros(len(sessions), np.bool_)
-    for start_us, end_us in gaps:
-        missing |= (sessions >= start_us) & (sessions < end_us)
-    assert sessions[missing].tolist() == np.setdiff1d(sessions, traded_us).tolist()
+    sessions = calendar.between(_BEFORE, "2025-01-01").label_us
+    span = (date.fromisoformat(_BEFORE), date(2025, 1, 1))
+    coverage = await client.get_bar_coverage(symbol, "1d", *span)
+    found: dict[int, str] = {}
+    for gap in coverage.gaps:
+        edges = [round(moment.timestamp() * 1_000_000) for moment in (gap.start, gap.end)]
+        within = sessions[(sessions >= edges[0]) & (sessions < edges[1])]
+        assert len(within) == gap.missing_count
+        assert gap.provider == ("" if gap.reason.name == "MISSING" else "alpaca")
+        found |= dict.fromkeys(within.tolist(), gap.reason.name)
+    assert found == gap_reasons(year(), _tickers(symbol), sessions)
+
+
+async def test_gaps_given_a_provider_that_is_down_say_that_it_failed(lived: Walk) -> None:
+    """While it is down nobody knows better: also of a symbol that is delisted by then."""
+    assert set(lived.gaps_in_outage) == {NEW_NAME, *NEW_YORK, *LONDON} - {OLD_NAME}
+    for causes in lived.gaps_in_outage.values():
+        assert causes == [(GapReason.FAILED, "alpaca")]
 
 
 @pytest.mark.parametrize("symbol", WITH_MINUTES)

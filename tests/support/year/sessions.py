@@ -50,7 +50,7 @@ def day_of(label_us: int) -> date:
 @cache
 def sessions_of(calendar: str) -> Sessions:
     """Give the sessions around the year 2024."""
-    known = exchange_calendars.get_calendar(calendar, start="2023-06-01", end="2025-03-01")
+    known = exchange_calendars.get_calendar(calendar, start="2022-06-01", end="2025-03-01")
     opens, closes = known.schedule["open"], known.schedule["close"]
     labels = [moment.tz_localize(UTC) for moment in known.sessions]
     return Sessions(_us(labels), _us(opens), _us(closes))

@@ -33,6 +33,8 @@ END: Final = "2025-01-01 12:00"
 #: What is wanted, and what the provider has: history that nobody can give is a gap for good.
 HISTORY_START: Final = "2023-10-02"
 PROVIDER_START: Final = "2023-11-15"
+#: The first fetch reaches back a year: what is before was never asked for.
+FIRST_ASKED: Final = "2023-01-02"
 
 NEW_YORK: Final = (
     "AMBER", "BIRCH", "CEDAR", "ELDER", "FIR", "GORSE", "HAZEL", "IVY", "JUNIPER", "KELP", "LARCH",
@@ -91,6 +93,31 @@ class Year:
         """Give the bars that have to be stored in the end."""
         series = self.bars[key]
         return series.take(series.mended_us != NEVER_US)
+
+
+def gap_reasons(truth: Year, tickers: tuple[str, ...], label_us: Int64) -> dict[int, str]:
+    """Tell why there is no daily bar of an identity, by session.
+
+    Parameters
+    ----------
+    tickers : tuple of str
+        What it was called in turn.
+    label_us : int64[s]
+        Sessions.
+    """
+    told = np.concatenate([truth.bars[ticker, "1d"].time_us for ticker in tickers])
+    stored = np.concatenate([truth.expected((ticker, "1d")).time_us for ticker in tickers])
+    reasons = {}
+    for label in np.setdiff1d(label_us, stored).tolist():
+        if label in told:
+            reasons[label] = "QUARANTINED"
+        elif told[0] < label < told[-1]:
+            reasons[label] = "NO_TRADES"
+        elif label < utc(FIRST_ASKED):
+            reasons[label] = "MISSING"
+        else:
+            reasons[label] = "PROVIDER_HAS_NONE"
+    return reasons
 
 
 def is_out(now_us: int) -> bool:

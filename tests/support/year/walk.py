@@ -7,6 +7,7 @@ from datetime import date
 from typing import Final
 
 from marketdata.clock import ManualClock
+from marketdata.domain.gaps import GapReason
 from marketdata.domain.ingestion_target import NewIngestionTarget
 from marketdata.domain.schedule import ScheduleTimes
 from marketdata.domain.symbol import NewSymbol, SymbolUpdate
@@ -17,6 +18,7 @@ from marketdata.ingestion.waits import ProviderWaits
 from marketdata.providers.http.assembly import Surroundings
 from marketdata.providers.http.caller import Patience
 from marketdata.providers.iex.alpaca import AlpacaProvider
+from marketdata.storage.coverage import CoverageReader
 from marketdata.storage.ingestion.slots import SlotReader
 from marketdata.storage.ingestion.targets import TargetStore
 from marketdata.storage.provider_quota import ProviderQuotas
@@ -29,6 +31,7 @@ from tests.support.storage import Storage
 from tests.support.waiting import until
 from tests.support.year.catalog import Catalog
 from tests.support.year.sessions import (
+    DAY_US,
     HOUR_US,
     ExpectedSlots,
     actions_slots,
@@ -47,6 +50,7 @@ from tests.support.year.truth import (
     NEW_NAME,
     NEW_YORK,
     OLD_NAME,
+    OUTAGES,
     RENAMED,
     WITH_MINUTES,
     year,
@@ -116,6 +120,8 @@ class Walk:
         The time of each look, and the last change once its runs were over.
     seq_before_rename : int
         The last change before ELDER became ELM.
+    gaps_in_outage : dict
+        While the provider was down for a day: why the session before is missing, and who says so.
     """
 
     storage: Storage
@@ -125,6 +131,7 @@ class Walk:
     started: list[tuple[str, int]] = field(default_factory=list)
     seqs: list[tuple[int, int]] = field(default_factory=list)
     seq_before_rename: int = 0
+    gaps_in_outage: dict[str, list[tuple[GapReason, str]]] = field(default_factory=dict)
 
     def seq_before(self, time_us: int) -> int:
         """Tell the last change of the looks before a moment."""
@@ -179,6 +186,7 @@ def happenings() -> list[tuple[int, Happening]]:
         (utc(DOWN[0]), go_down),
         (utc(DOWN[1]), start_anew),
         (utc(RENAMED) - 2 * HOUR_US, rename),
+        (utc(OUTAGES[2][0]) + 12 * HOUR_US, look_at_gaps),
         *((utc(time), start_anew) for time in _RESTARTS),
     ]
     for start, end in MINUTE_WINDOWS:
@@ -226,6 +234,19 @@ async def rename(walk: Walk) -> None:
     walk.seq_before_rename = await head(walk.storage)
     update = SymbolUpdate({"symbol": NEW_NAME}, date.fromisoformat(RENAMED))
     await walk.storage.symbols.update(OLD_NAME, update)
+
+
+async def look_at_gaps(walk: Walk) -> None:
+    """Ask why the newest session is missing, of every symbol that was there at the time."""
+    now_us = walk.clock.now_us()
+    newest_us = now_us - now_us % DAY_US - DAY_US
+    for symbol in (*NEW_YORK, *LONDON):
+        ticker = NEW_NAME if symbol == OLD_NAME else symbol
+        found, _ = await CoverageReader(walk.storage.reader).read(
+            ticker, Timeframe.DAY_1, newest_us, newest_us + DAY_US, now_us
+        )
+        causes = [found.gaps.causes[row] for row in found.gaps.cause.tolist()]
+        walk.gaps_in_outage[ticker] = [(cause.reason, cause.provider) for cause in causes]
 
 
 async def start_anew(walk: Walk) -> None:
