@@ -34,3 +34,5 @@ def configure_logging(level: str, log_format: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # A pool that cannot connect says so at every attempt; health says it once.
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+    # The schedule's timer tells of every wake-up; what comes of one, the schedule says itself.
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)

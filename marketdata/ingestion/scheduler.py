@@ -29,6 +29,7 @@ from marketdata.domain.time_range import TimeRange, from_unix_us, session_label_
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY
 from marketdata.errors import RequestIdReusedError, ServiceError
 from marketdata.ingestion.run_starter import RunStarter
+from marketdata.ingestion.wake_up import wake_up_timer
 from marketdata.storage.calendars import load_calendars
 from marketdata.storage.ingestion.runs import RunStore
 from marketdata.storage.ingestion.slots import SlotReader
@@ -40,6 +41,8 @@ log = logging.getLogger(__name__)
 _LOOK_BACK_US: Final = 14 * MICROSECONDS_PER_DAY
 # A slot begins at most this late. Looking costs a few short queries a target.
 WAKE_SECONDS: Final = 15.0
+# After so many wake-ups that did not come, by the monotonic clock, it looks without one.
+_MOST_WAKES: Final = 2
 # Unknown symbols in a log line; the rest is counted.
 _MOST_NAMED: Final = 20
 
@@ -94,15 +97,21 @@ class Scheduler:
     @contextlib.asynccontextmanager
     async def running(self, wake_seconds: float = WAKE_SECONDS) -> AsyncIterator[None]:
         """Keep targets current as a context; runs that it has started go on after its end."""
-        looking = asyncio.create_task(self._look_now_and_then(wake_seconds), name="schedule")
+        woken = asyncio.Event()
+        timer = wake_up_timer(woken, wake_seconds)
+        looking = asyncio.create_task(self._look_when(woken, wake_seconds), name="schedule")
+        timer.start()
         try:
             yield
         finally:
+            # Its shutdown would cancel jobs under way, so the work is a task of our own.
+            timer.shutdown(wait=False)
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
 
-    async def _look_now_and_then(self, wake_seconds: float) -> None:
+    async def _look_when(self, woken: asyncio.Event, wake_seconds: float) -> None:
         while True:
+            woken.clear()
             try:
                 await self.look()
             except ServiceError as error:
@@ -110,11 +119,11 @@ class Scheduler:
                 log.warning("schedule_look_failed", extra={"error": error.message})
             except Exception:
                 log.exception("schedule_defect")
-            # By the monotonic clock: what is due is the calendars' business and the database's, so a
-            # timer need not know the time of day. One that does (APScheduler's) sleeps for as long as
-            # the machine's clock is set back, and lists every wake-up that it missed where the clock is
-            # set forward: from 1970, as machines without a battery start, those are a hundred million.
-            await asyncio.sleep(wake_seconds)
+            # The timer goes by the time of day: where the machine's clock was set back, it would sleep
+            # for as long.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_MOST_WAKES * wake_seconds):
+                    await woken.wait()
 
     async def look(self) -> list[IngestionRun]:
         """Start what is due now.
