@@ -116,12 +116,13 @@ async def test_serve_given_a_target_starts_the_runs_that_are_due(
     async with running(busy) as service, MarketDataClient(service.address) as client:
 
         async def is_executed() -> bool:
-            return [run.state.is_over async for run in client.list_ingestion_runs()] == [True]
+            return [run.state.is_over async for run in client.list_ingestion_runs()] == [True] * 2
 
         await until(is_executed)
-        (run,) = [run async for run in client.list_ingestion_runs()]
-    assert run.request_id.startswith(f"slot/{target.target_id}/daily/1d/")
-    assert run.symbol_count == 1
+        runs = [run async for run in client.list_ingestion_runs()]
+    jobs = [run.request_id.rpartition("/")[0] for run in runs]
+    assert sorted(jobs) == [f"slot/{target.target_id}/{job}" for job in ("actions", "daily/1d")]
+    assert [run.symbol_count for run in runs] == [1, 1]
 
 
 @pytest.mark.usefixtures("signals")

@@ -56,11 +56,11 @@ async def alpaca() -> AsyncIterator[tuple[LoopbackServer, dict[str, Any]]]:
 
 
 def runs(database: ServerAddress) -> list[tuple[object, ...]]:
-    """List the state, epoch and claim of each run, oldest first."""
+    """List the state, epoch and claim of each run that fetches bars, oldest first."""
     with connected(database) as connection:
         return connection.execute(
             "SELECT state, epoch::int, lease_until > clock_timestamp() FROM ingestion_run"
-            " ORDER BY run_id"
+            " WHERE mode <> 'actions' ORDER BY run_id"
         ).fetchall()
 
 
@@ -110,7 +110,8 @@ async def test_worker_given_a_target_executes_its_slots_at_the_times_that_are_se
             await until(has(database, ("succeeded", 1), ("succeeded", 1)))
     with connected(database) as connection:
         rows = connection.execute("SELECT request_id FROM ingestion_run ORDER BY 1").fetchall()
-    daily, repair = [str(name) for (name,) in rows]
+    actions, daily, repair = [str(name) for (name,) in rows]
+    assert actions.startswith("slot/1/actions/")
     assert daily.startswith("slot/1/daily/1d/")
     assert repair.startswith("slot/1/repair/1d/")
     assert repair.endswith("T06:30:00Z")
