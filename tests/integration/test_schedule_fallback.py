@@ -9,6 +9,7 @@ import pytest
 
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.ingestion_run import IngestionMode, IngestionRun, RunState
+from marketdata.domain.time_range import TimeRange
 from marketdata.errors import (
     ProviderError,
     ProviderKeyError,
@@ -222,6 +223,10 @@ async def test_slot_given_no_key_of_the_first_begins_with_the_next(
     await both.look_at(FRIDAY)
     both.catalog.missing.add("yahoo")
     assert told(await both.look_at(SATURDAY)) == [(SLOT, "alpaca", RunState.SUCCEEDED)]
+    # What the first one would have been asked for: a week from where it ended.
+    assert {request.range for request in both.alpaca.requests} == {
+        TimeRange(at("2024-03-01 00:00"), at("2024-03-09 00:00"))
+    }
     assert [feed for feed, _, _ in (await both.feeds("A")).values()] == ["yahoo", "yahoo", "alpaca"]
     assert _said(caplog) == ["yahoo needs a key"]
     both.catalog.missing.clear()
@@ -255,13 +260,18 @@ async def test_slot_given_no_provider_that_answers_tries_the_first_again_later(
     assert await both.look() == []
 
 
-async def test_slot_given_a_symbol_that_nobody_knows_is_over(both: Both) -> None:
+async def test_slot_given_a_symbol_that_nobody_knows_is_over(
+    both: Both, caplog: pytest.LogCaptureFixture
+) -> None:
     """Asking again would take calls and bring nothing: it has its next turn with the next slot."""
+    caplog.set_level(logging.WARNING, "marketdata.ingestion")
     for provider in (both.yahoo, both.alpaca):
         provider.fails = {"A": ProviderSymbolError("the symbol is not known")}
     assert len(await both.look_at(SATURDAY)) == 2
     await _pass(both.storage, minutes=600)
     assert await both.look() == []
+    assert len(_said(caplog)) == 1
+    assert "schedule_target_defect" not in caplog.messages
 
 
 async def test_slot_given_a_cancelled_run_is_over(both: Both) -> None:
@@ -269,6 +279,20 @@ async def test_slot_given_a_cancelled_run_is_over(both: Both) -> None:
     await both.replica.scheduler.look()
     (run,) = await both.replica.one.ingestion.runs.list_page(None, 10)
     await both.replica.one.ingestion.runs.cancel(run.run_id)
+    assert await both.look() == []
+    assert both.alpaca.requests == []
+
+
+async def test_slot_given_a_cancelled_fallback_is_over(both: Both) -> None:
+    """Neither is it fetched by the first one again."""
+    both.fails(DOWN, "A")
+    both.replica.set_clock(at(SATURDAY))
+    async with executing(both.replica.one):
+        (first,) = await both.replica.scheduler.look()
+        await both.replica.one.over(first)
+    (second,) = await both.replica.scheduler.look()
+    await both.replica.one.ingestion.runs.cancel(second.run_id)
+    await _pass(both.storage, minutes=600)
     assert await both.look() == []
     assert both.alpaca.requests == []
 
