@@ -13,6 +13,7 @@ from marketdata.ingestion.waits import ProviderWaits
 from marketdata.providers.registry import QUOTA_ZONES, ProviderCatalog, build_providers
 from marketdata.storage.actions import ActionStore
 from marketdata.storage.coverage import CoverageReader
+from marketdata.storage.deleted_bars import DeletedBars
 from marketdata.storage.ingestion.slots import SlotReader
 from marketdata.storage.intake import BarIntake
 from marketdata.storage.pools import Pools
@@ -94,7 +95,13 @@ class Ingesting:
             self.ingestion.starter,
             self._clock,
             self._settings.schedule_times,
-            GapSearch(self._coverage, self.ingestion.runs, self.ingestion.starter, self._clock),
+            GapSearch(
+                self._coverage,
+                DeletedBars(self._pools),
+                self.ingestion.runs,
+                self.ingestion.starter,
+                self._clock,
+            ),
         )
         return scheduler.running(self._settings.schedule_wake_seconds)
 

@@ -22,6 +22,7 @@ from marketdata.errors import ProviderNotReadyError, RequestIdReusedError, Symbo
 from marketdata.ingestion.planner import reach_of
 from marketdata.ingestion.run_starter import RunStarter
 from marketdata.storage.coverage import CoverageReader
+from marketdata.storage.deleted_bars import DeletedBars
 from marketdata.storage.ingestion.runs import RunStore
 
 # Of a look, which other targets wait for: a symbol takes a millisecond of days, and up to a second of
@@ -77,6 +78,8 @@ class GapSearch:
     ----------
     coverage : CoverageReader
         Finds gaps.
+    deleted : DeletedBars
+        Tells which of them are meant.
     runs : RunStore
         Tells what providers have answered.
     starter : RunStarter
@@ -90,12 +93,14 @@ class GapSearch:
     def __init__(
         self,
         coverage: CoverageReader,
+        deleted: DeletedBars,
         runs: RunStore,
         starter: RunStarter,
         clock: Clock,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         self._coverage = coverage
+        self._deleted = deleted
         self._runs = runs
         self._starter = starter
         self._clock = clock
@@ -184,8 +189,12 @@ class GapSearch:
             return None  # deleted this moment
         pairs = zip(coverage.gaps.start_us.tolist(), coverage.gaps.end_us.tolist(), strict=True)
         gaps = [part for pair in pairs for part in intersection(answered, TimeRange(*pair))]
-        joined = union(gaps, _JOINED_US[search.timeframe])
-        parts = search.open_parts(symbol.symbol_id, joined)
+        # What a person has deleted is not to come back from somebody else.
+        deleted = await self._deleted.among(gaps, symbol.symbol_id, search.timeframe)
+        meant = frozenset(deleted)
+        joined = union([gap for gap in gaps if gap not in meant], _JOINED_US[search.timeframe])
+        wanted = [part for one in joined for part in complement(deleted, one)]
+        parts = search.open_parts(symbol.symbol_id, wanted)
         return None if parts is None else (parts[0], parts[1][-_MOST_RANGES:])
 
     async def _start(

@@ -10,9 +10,12 @@ import pytest
 
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.ingestion_run import IngestionMode, IngestionRun, RunState
+from marketdata.domain.time_range import TimeRange
 from marketdata.ingestion.gap_search import GapSearch
 from marketdata.ingestion.scheduler import Scheduler
 from marketdata.storage.coverage import CoverageReader
+from marketdata.storage.deleted_bars import DeletedBars
+from marketdata.storage.deletion import BarDeleter
 from marketdata.storage.ingestion.slots import SlotReader
 from tests.support.ingesting import Ingesting, days, executing, ingesting
 from tests.support.rows import fetch
@@ -64,7 +67,9 @@ def repairing(
         return seconds[0]
 
     runs, starter = one.ingestion.runs, one.ingestion.starter
-    gaps = GapSearch(CoverageReader(storage.reader), runs, starter, one.clock, elapsed)
+    gaps = GapSearch(
+        CoverageReader(storage.reader), DeletedBars(storage.pools), runs, starter, one.clock, elapsed
+    )
     listed = Targets([wanted]).list_all
     slots = SlotReader(storage.pools)
     return Repairing(
@@ -148,6 +153,21 @@ async def test_repair_given_a_gap_that_nobody_fills_asks_each_other_once(storage
     assert (asked(alpaca), asked(tiingo)) == ([gap], [gap])
     await one.night("2024-07-03 06:00")
     assert (asked(alpaca), asked(tiingo)) == ([gap], [gap])
+
+
+async def test_repair_given_days_that_were_deleted_leaves_them_out(storage: Storage) -> None:
+    """What a person has deleted does not come back from somebody else; a gap beside it is filled."""
+    await create_symbols(storage, "A")
+    yahoo = provider("yahoo", {"A": without(whole("A"), "2023-08-09", "2023-08-12")})
+    alpaca = provider("alpaca", {"A": less(whole("A"))})
+    one = repairing(storage, (yahoo,), ("A",))
+    await one.night(NIGHT)
+    for start, end in (("2023-08-01", "2023-08-03"), ("2023-08-15", "2023-08-16")):
+        within = TimeRange(at(f"{start} 00:00"), at(f"{end} 00:00"))
+        await BarDeleter(storage.pools).delete("A", DAY, within, "wrong")
+    await repairing(storage, (yahoo, alpaca), ("A",)).night(NEXT_NIGHT)
+    assert asked(alpaca) == [("A", at("2023-08-09 00:00"), at("2023-08-12 00:00"))]
+    assert (await stored_of(storage, "A"))["alpaca"] == 3
 
 
 async def test_repair_given_many_symbols_searches_some_at_a_look(storage: Storage) -> None:
