@@ -209,7 +209,7 @@ async def serve(
     async with contextlib.AsyncExitStack() as stack:
         current: list[AddressOf] = []
         stores = build_stores(lambda: current[0](), settings)  # noqa: PLW0108 -- it is filled below
-        ingesting = Ingesting(stores.pools, stores.intake, stores.actions, settings)
+        ingesting = Ingesting(stores.pools, stores.intake, stores.actions, stores.coverage, settings)
         frontend = _Frontend(stores, settings, ingesting.ingestion)
         # The port first: what is taken should be said before a database is started for nothing.
         port = bind(frontend.server, settings.host, settings.port)

@@ -7,10 +7,13 @@ from collections.abc import AsyncIterator
 from marketdata.clock import SystemClock
 from marketdata.config import Settings
 from marketdata.ingestion.assembly import Ingestion, Providers, build_ingestion
+from marketdata.ingestion.gap_search import GapSearch
 from marketdata.ingestion.scheduler import Scheduler
 from marketdata.ingestion.waits import ProviderWaits
 from marketdata.providers.registry import QUOTA_ZONES, ProviderCatalog, build_providers
 from marketdata.storage.actions import ActionStore
+from marketdata.storage.coverage import CoverageReader
+from marketdata.storage.deleted_bars import DeletedBars
 from marketdata.storage.ingestion.slots import SlotReader
 from marketdata.storage.intake import BarIntake
 from marketdata.storage.pools import Pools
@@ -30,6 +33,8 @@ class Ingesting:
         Stores bars.
     actions : ActionStore
         Stores corporate actions.
+    coverage : CoverageReader
+        Finds what is not stored.
     settings : Settings
         Which providers there are, and when what is due.
     providers : Providers, optional
@@ -48,11 +53,13 @@ class Ingesting:
         pools: Pools,
         intake: BarIntake,
         actions: ActionStore,
+        coverage: CoverageReader,
         settings: Settings,
         providers: Providers | None = None,
     ) -> None:
         self.waits = ProviderWaits()
         self._pools = pools
+        self._coverage = coverage
         self._settings = settings
         self._clock = SystemClock()
         self._own: ProviderCatalog | None = None
@@ -88,6 +95,13 @@ class Ingesting:
             self.ingestion.starter,
             self._clock,
             self._settings.schedule_times,
+            GapSearch(
+                self._coverage,
+                DeletedBars(self._pools),
+                self.ingestion.runs,
+                self.ingestion.starter,
+                self._clock,
+            ),
         )
         return scheduler.running(self._settings.schedule_wake_seconds)
 

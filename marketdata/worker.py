@@ -67,7 +67,7 @@ async def work(settings: Settings, on_working: Callable[[Working], None]) -> Non
     async with contextlib.AsyncExitStack() as stack:
         roles = await stack.enter_async_context(open_service_database(settings))
         stores = build_stores(roles.service, settings)
-        ingesting = Ingesting(stores.pools, stores.intake, stores.actions, settings)
+        ingesting = Ingesting(stores.pools, stores.intake, stores.actions, stores.coverage, settings)
         health = await stack.enter_async_context(_health(stores, settings))
         await settle_schema(roles, settings)
         await stack.enter_async_context(stores.pools)

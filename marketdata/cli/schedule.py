@@ -25,7 +25,10 @@ def schedule() -> None:
 
 
 def show(*, as_json: AsJson = False, as_csv: AsCsv = False, address: Address = None) -> None:
-    """Show of each target the last run of each job and timeframe, and when the next is due.
+    """Show of each target the last slot of each job and timeframe, its runs, and when the next is due.
+
+    A slot has one run, and one more for each provider that was asked for what those before it left; the
+    last one is below.
 
     The last runs are looked for among the newest thousands; next times are those of this release's
     calendars, of the machine's clock, and of the MARKETDATA_SCHEDULE_ settings that this command finds.

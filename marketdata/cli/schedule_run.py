@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from marketdata.cli.connection import connected
 from marketdata.cli.output import ERR, print_table
@@ -19,13 +19,21 @@ from marketdata.domain.schedule import (
     reference_jobs,
     series_of,
 )
+from marketdata.domain.slot_runs import parse_slot_name
 from marketdata.domain.symbol import SymbolStatus
 from marketdata.domain.time_range import TimeRange, from_unix_us
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY
 
-_FIELDS: Final = ("target", "job", "timeframe", "last_slot", "run_id", "state", "next_slot")
+_FIELDS: Final = (
+    "target", "job", "timeframe", "last_slot", "run_id", "provider", "state", "next_slot", "runs",
+)  # fmt: skip
+_HEADINGS: Final = (
+    "target", "job", "bars", "last slot (UTC)", "run", "provider", "state", "next slot (UTC)",
+)  # fmt: skip
 # Newest runs among which the last ones are looked for: a day of minutes of some targets.
 _MOST_RUNS: Final = 5_000
+# Further runs of a slot in the table: a provider that is down for days makes dozens.
+_MOST_SHOWN: Final = 5
 # No exchange of our time was closed for as long.
 _AHEAD_US: Final = 14 * MICROSECONDS_PER_DAY
 
@@ -34,8 +42,37 @@ _AHEAD_US: Final = 14 * MICROSECONDS_PER_DAY
 class _Line:
     target: IngestionTarget
     series: SlotSeries
-    last: RunStatus | None
+    nominal: str | None
+    runs: Sequence[RunStatus]
     next_us: int | None
+
+
+class _LastSlots:
+    """Collects the runs of the newest slot of each series, from runs in descending order."""
+
+    def __init__(self, wanted: Iterable[SlotSeries]) -> None:
+        self._by_prefix = {series.prefix: series for series in wanted}
+        self._nominal: dict[SlotSeries, str] = {}
+        self._runs: dict[SlotSeries, list[RunStatus]] = {}
+
+    def add(self, run: RunStatus) -> None:
+        name = parse_slot_name(run.request_id)
+        series = self._by_prefix.get(name.prefix) if name else None
+        if name is None or series is None:
+            return
+        if self._nominal.setdefault(series, name.nominal) == name.nominal:
+            self._runs.setdefault(series, []).append(run)
+        if name.attempt == 1:
+            # The slot's own run is its first: those of slots before it are not wanted.
+            del self._by_prefix[name.prefix]
+
+    @property
+    def is_complete(self) -> bool:
+        return not self._by_prefix
+
+    def of(self, series: SlotSeries) -> tuple[str | None, Sequence[RunStatus]]:
+        """Give the nominal time and the runs, the first one first."""
+        return self._nominal.get(series), self._runs.get(series, [])[::-1]
 
 
 async def show(address: str | None, form: RowForm | None) -> None:
@@ -50,8 +87,8 @@ async def show(address: str | None, form: RowForm | None) -> None:
     if not targets:
         ERR.print("There are no targets yet. marketdata targets add --help shows how to add one.")
         return
-    headings = ["target", "job", "bars", "last slot (UTC)", "run", "state", "next slot (UTC)"]
-    print_table(headings, map(_table_row, lines), numbers_from=len(headings), spare=("run",))
+    rows = [row for line in lines for row in _table_rows(line)]
+    print_table(list(_HEADINGS), rows, numbers_from=len(_HEADINGS), spare=("run",))
 
 
 async def _lines(client: MarketDataClient, targets: Sequence[IngestionTarget]) -> list[_Line]:
@@ -70,23 +107,16 @@ async def _lines(client: MarketDataClient, targets: Sequence[IngestionTarget]) -
         named = {calendar_of[symbol] for symbol in target.symbols if symbol in calendar_of}
         names = named if target.symbols else active
         next_us = await asyncio.to_thread(_next_us, series, sorted(names), times)
-        lines.append(_Line(target, series, last.get(series), next_us))
+        lines.append(_Line(target, series, *last.of(series), next_us))
     return lines
 
 
-async def _last_runs(
-    runs: AsyncIterator[RunStatus], wanted: set[SlotSeries]
-) -> dict[SlotSeries, RunStatus]:
-    """Find the newest run of each series, from runs in descending order."""
-    by_prefix = {series.prefix: series for series in wanted}
-    found: dict[SlotSeries, RunStatus] = {}
-    looked = 0
+async def _last_runs(runs: AsyncIterator[RunStatus], wanted: set[SlotSeries]) -> _LastSlots:
+    found, looked = _LastSlots(wanted), 0
     async for run in runs:
         looked += 1
-        series = by_prefix.pop(run.request_id.rpartition("/")[0] + "/", None)
-        if series is not None:
-            found[series] = run
-        if not by_prefix or looked >= _MOST_RUNS:
+        found.add(run)
+        if found.is_complete or looked >= _MOST_RUNS:
             break
     return found
 
@@ -104,24 +134,32 @@ def _next_us(series: SlotSeries, names: Iterable[str], times: ScheduleTimes) -> 
     return slots[0].nominal_us if slots else None
 
 
-def _row(line: _Line) -> tuple[str | int | None, ...]:
-    last = line.last
+def _row(line: _Line) -> tuple[Any, ...]:
+    last = line.runs[-1] if line.runs else None
     return (
         line.target.name,
         line.series.job.value,
         line.series.timeframe.value if line.series.timeframe is not None else None,
-        _slot_of(last) if last else None,
+        line.nominal,
         last.run_id if last else None,
+        last.provider if last else None,
         last.state.value if last else None,
         f"{from_unix_us(line.next_us):%Y-%m-%dT%H:%M:%SZ}" if line.next_us is not None else None,
+        [
+            {"run_id": run.run_id, "provider": run.provider, "state": run.state.value}
+            for run in line.runs
+        ],
     )
 
 
-def _table_row(line: _Line) -> list[str]:
-    texts = ["" if value is None else str(value) for value in _row(line)]
-    return [text[:16].replace("T", " ") if n in {3, 6} else text for n, text in enumerate(texts)]
+def _table_rows(line: _Line) -> list[list[str]]:
+    """Give a row a series, and one for each further run of its slot."""
+    name, job, timeframe, nominal, *_, next_slot, _ = _row(line)
+    shown = [*line.runs[:1], *line.runs[1:][-_MOST_SHOWN:]]
+    runs = [[str(run.run_id), run.provider, run.state.value] for run in shown] or [[""] * 3]
+    first = [name, job, timeframe or "", _minute(nominal), *runs[0], _minute(next_slot)]
+    return [first, *(["", "", "", "", *run, ""] for run in runs[1:])]
 
 
-def _slot_of(run: RunStatus) -> str:
-    """Tell the nominal time of a slot by the name of its run."""
-    return run.request_id.rpartition("/")[2]
+def _minute(time: str | None) -> str:
+    return (time or "")[:16].replace("T", " ")

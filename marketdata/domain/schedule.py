@@ -4,7 +4,7 @@ Nothing here remembers anything: which slots lie in a range of time follows from
 and the calendars alone. So any process, at any time, finds the same slots under the same names.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -188,14 +188,14 @@ def due_slots(
     return [Slot(series, time_us) for time_us in chosen.tolist()]
 
 
-def missed_slots(due: Sequence[Slot], executed: frozenset[str], since_us: int) -> list[Slot]:
+def missed_slots(due: Sequence[Slot], executed: Container[str], since_us: int) -> list[Slot]:
     """Tell which slots the newest one stands for, since nobody executed them.
 
     Parameters
     ----------
     due : sequence of Slot
         Of one series, ascending.
-    executed : frozenset of str
+    executed : container of str
         Names of those that were executed.
     since_us : int
         Slots before, Unix microseconds, were nobody's to execute: when the target was created.

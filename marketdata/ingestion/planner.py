@@ -6,7 +6,8 @@ from types import MappingProxyType
 from typing import Final
 
 from marketdata.domain.ingestion_run import FetchedRanges, IngestionMode, PlannedTask, RunRequest
-from marketdata.domain.range_sets import complement
+from marketdata.domain.range_sets import complement, intersection
+from marketdata.domain.slot_runs import LeftOver
 from marketdata.domain.symbol import Symbol
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
@@ -74,7 +75,7 @@ def plan_tasks(
             known = fetched.get((symbol.symbol_id, timeframe), ())
             trailing = _TRAILING_US[timeframe] if trailing_us is None else trailing_us
             wanted = _wanted(request, timeframe, known, now_us, trailing)
-            wanted = wanted.intersect(_reach(timeframe, history.get(timeframe), now_us))
+            wanted = wanted.intersect(reach_of(timeframe, history, now_us))
             wanted = wanted.intersect(_kept(timeframe, kept_from_us))
             is_again = request.refetches or request.mode is IngestionMode.BATCH
             missing = (wanted,) if is_again else complement(known, wanted)
@@ -83,6 +84,49 @@ def plan_tasks(
                 for part in missing
                 if not part.is_empty
             ]
+    return tasks
+
+
+def plan_left(
+    left: Sequence[LeftOver],
+    timeframe: Timeframe,
+    fetched: FetchedRanges,
+    history: History,
+    now_us: int,
+    kept_from_us: Mapping[Timeframe, int] = _KEPT_FOR_EVER,
+    trailing_us: int | None = None,
+) -> list[PlannedTask]:
+    """Plan what another provider is asked for of what is left.
+
+    What it was asked for already is left out, but for its newest: of that it may have corrected
+    something, as in a BATCH.
+
+    Parameters
+    ----------
+    left : sequence of LeftOver
+        Of which symbols what is left.
+    timeframe : Timeframe
+        Of which bars.
+    fetched, history, now_us, kept_from_us, trailing_us
+        As `plan_tasks` takes them, of the provider that is to be asked.
+
+    Returns
+    -------
+    list of PlannedTask
+        Disjoint ranges a symbol, ascending; empty where it has nothing of what is left.
+    """
+    trailing = _TRAILING_US[timeframe] if trailing_us is None else trailing_us
+    reach = reach_of(timeframe, history, now_us).intersect(_kept(timeframe, kept_from_us))
+    tasks: list[PlannedTask] = []
+    for each in left:
+        known = fetched.get((each.symbol_id, timeframe), ())
+        newest_us = max(known[-1].end_us - trailing, known[0].start_us) if known else 0
+        settled = intersection(known, TimeRange(known[0].start_us, newest_us)) if known else ()
+        tasks += [
+            PlannedTask(each.symbol, each.symbol_id, timeframe, part)
+            for wanted in each.ranges
+            for part in complement(settled, wanted.intersect(reach))
+        ]
     return tasks
 
 
@@ -117,7 +161,9 @@ def _wanted(
     return TimeRange(start_us, max(start_us, end_us))
 
 
-def _reach(timeframe: Timeframe, depth: timedelta | None, now_us: int) -> TimeRange:
+def reach_of(timeframe: Timeframe, history: History, now_us: int) -> TimeRange:
+    """Tell of which time a provider can have bars, by how far back it reaches."""
+    depth = history.get(timeframe)
     if depth is None:
         return TimeRange(timeframe.earliest_us, timeframe.latest_us)
     # A bar more than none: what is older by a moment is refused by some providers.

@@ -12,10 +12,12 @@ from marketdata.domain.ingestion_run import (
     RunRequest,
 )
 from marketdata.domain.provider import ProviderDescription
+from marketdata.domain.range_sets import hull
+from marketdata.domain.slot_runs import LeftOver
 from marketdata.domain.symbol import Symbol
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import FieldViolation, InvalidRequestError
-from marketdata.ingestion.planner import plan_tasks
+from marketdata.ingestion.planner import History, plan_left, plan_tasks
 from marketdata.ingestion.reference_planner import plan_actions, plan_company
 from marketdata.providers.protocol import Capabilities, Provider
 from marketdata.storage.ingestion.runs import RunStore
@@ -89,14 +91,102 @@ class RunStarter:
             return known
         identities = await self._runs.identities(request.symbols)
         _refuse_unserved(request, capabilities, identities)
-        # Two tickers of one identity are one series.
-        distinct = {symbol.symbol_id: symbol for symbol in map(identities.__getitem__, request.symbols)}
-        chosen = list(distinct.values())
+        chosen = _distinct(request, identities)
         if request.mode.is_reference:
             run = await self._runs.start(request, await self._plan_reference(request, chosen))
         else:
-            tasks = await self._plan(request, chosen, capabilities, trailing_us)
+            tasks = await self._plan(request, chosen, capabilities.history, trailing_us)
             run = await self._runs.start(request, tasks)
+        self._on_started()
+        return run
+
+    async def start_instead(
+        self, request: RunRequest, of: ProviderDescription, provider: str, trailing_us: int | None
+    ) -> IngestionRun:
+        """Queue, under the same `request_id`, what one provider would be asked for, of another one.
+
+        Parameters
+        ----------
+        request : RunRequest
+            To the provider that cannot be asked; of one timeframe.
+        of : ProviderDescription
+            That provider.
+        provider : str
+            Who is asked instead.
+        trailing_us : int or None
+            See `plan_tasks`.
+
+        Raises
+        ------
+        ProviderNotReadyError
+            The other one cannot be asked either.
+        RequestIdReusedError
+            Somebody else has started that run.
+        """
+        identities = await self._runs.identities(request.symbols)
+        chosen = _distinct(request, identities)
+        planned = await self._plan(request, chosen, of.history, trailing_us)
+        left = [LeftOver(task.symbol, task.symbol_id, (task.range,)) for task in planned]
+        (timeframe,) = request.timeframes
+        run = await self.start_left(request.request_id, provider, timeframe, left, trailing_us)
+        if run is not None:
+            return run
+        # It has answered all of that before: a run without tasks says so.
+        run = await self._runs.start(replace(request, provider=provider), [])
+        self._on_started()
+        return run
+
+    async def start_left(
+        self,
+        request_id: str,
+        provider: str,
+        timeframe: Timeframe,
+        left: Sequence[LeftOver],
+        trailing_us: int | None = None,
+    ) -> IngestionRun | None:
+        """Queue a run for what is left of another; None where this provider has nothing of it.
+
+        Parameters
+        ----------
+        left : sequence of LeftOver
+            Of which symbols what is left: the others are not asked for.
+        trailing_us : int or None
+            See `plan_left`.
+
+        Raises
+        ------
+        ProviderNotReadyError
+            The provider lacks a setting.
+        RequestIdReusedError
+            Somebody else has started that run.
+        """
+        capabilities = self._provider_of(provider).capabilities
+        ids = [each.symbol_id for each in left]
+        tasks = plan_left(
+            left,
+            timeframe,
+            await self._runs.fetched(capabilities.name, ids, (timeframe,)),
+            capabilities.history,
+            self._clock.now_us(),
+            await self._runs.kept_from((timeframe,)),
+            trailing_us,
+        )
+        if not tasks:
+            return None
+        span = hull([task.range for task in tasks])
+        symbols = tuple(dict.fromkeys(task.symbol for task in tasks))
+        run = await self._runs.start(
+            RunRequest(
+                request_id,
+                IngestionMode.BACKFILL,
+                capabilities.name,
+                symbols,
+                (timeframe,),
+                span.start_us,
+                span.end_us,
+            ),
+            tasks,
+        )
         self._on_started()
         return run
 
@@ -104,7 +194,7 @@ class RunStarter:
         self,
         request: RunRequest,
         symbols: Sequence[Symbol],
-        capabilities: Capabilities,
+        history: History,
         trailing_us: int | None,
     ) -> list[PlannedTask]:
         ids = [symbol.symbol_id for symbol in symbols]
@@ -112,7 +202,7 @@ class RunStarter:
             request,
             symbols,
             await self._runs.fetched(request.provider, ids, request.timeframes),
-            capabilities.history,
+            history,
             self._clock.now_us(),
             await self._runs.kept_from(request.timeframes),
             trailing_us,
@@ -126,6 +216,12 @@ class RunStarter:
             return plan_company(symbols, self._clock.now_us())
         fetched_on = await self._runs.references_fetched(request.provider, request.mode, ids)
         return plan_actions(symbols, {} if request.refetches else fetched_on, self._clock.now_us())
+
+
+def _distinct(request: RunRequest, identities: Mapping[str, Symbol]) -> list[Symbol]:
+    """List the identities of a request's symbols: two tickers of one are one series."""
+    found = {symbol.symbol_id: symbol for symbol in map(identities.__getitem__, request.symbols)}
+    return list(found.values())
 
 
 def _refuse_unserved(

@@ -1,7 +1,8 @@
 """Keeps targets current: finds the slots that are due, and starts a run for each.
 
 A run's `request_id` is the slot's name, and unique in the database: however many processes find the
-same slot due, there is one run. Runs have leases and epochs of their own, so nothing here needs any.
+same slot due, there is one run, and one for each further provider that is asked. Runs have leases and
+epochs of their own, so nothing here needs any.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from typing import Final
 
 from marketdata.clock import Clock
 from marketdata.domain.calendar import SessionCalendar
-from marketdata.domain.ingestion_run import IngestionMode, IngestionRun, RunRequest
+from marketdata.domain.ingestion_run import IngestionRun, RunState
 from marketdata.domain.ingestion_target import IngestionTarget
 from marketdata.domain.provider import ProviderDescription
 from marketdata.domain.schedule import (
@@ -27,8 +28,12 @@ from marketdata.domain.schedule import (
 )
 from marketdata.domain.time_range import TimeRange, from_unix_us, session_label_us
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY
-from marketdata.errors import RequestIdReusedError, ServiceError
+from marketdata.errors import ServiceError
+from marketdata.ingestion.gap_search import GapSearch
 from marketdata.ingestion.run_starter import RunStarter
+from marketdata.ingestion.slot_fallback import FallbackStep, SlotFallback
+from marketdata.ingestion.slot_starter import SlotStarter, log_started
+from marketdata.ingestion.target_troubles import TargetTroubles
 from marketdata.ingestion.wake_up import wake_up_timer
 from marketdata.storage.calendars import load_calendars
 from marketdata.storage.ingestion.runs import RunStore
@@ -45,12 +50,6 @@ WAKE_SECONDS: Final = 15.0
 _MOST_WAKES: Final = 2
 # Unknown symbols in a log line; the rest is counted.
 _MOST_NAMED: Final = 20
-
-# Of jobs that fetch no bars.
-_REFERENCE_MODES: Final = {
-    ScheduledJob.ACTIONS: IngestionMode.ACTIONS,
-    ScheduledJob.COMPANY: IngestionMode.COMPANY,
-}
 
 ListTargets = Callable[[], Awaitable[Sequence[IngestionTarget]]]
 
@@ -72,6 +71,8 @@ class Scheduler:
         What is now.
     times : ScheduleTimes
         When jobs are due.
+    gaps : GapSearch, optional
+        Has other providers asked for what the first one does not have.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Scheduler:
         starter: RunStarter,
         clock: Clock,
         times: ScheduleTimes | None = None,
+        gaps: GapSearch | None = None,
     ) -> None:
         self._list_targets = list_targets
         self._slots = slots
@@ -91,8 +93,10 @@ class Scheduler:
         self._times = times or ScheduleTimes()
         # Up to which time each series is settled, so that each look computes only what came since.
         self._settled_us: dict[SlotSeries, int] = {}
-        # What was said of each target already, by what it is about.
-        self._said: dict[int, dict[str, str]] = {}
+        self._gaps = gaps
+        self._fallback = SlotFallback(slots, runs, starter)
+        self._troubles = TargetTroubles()
+        self._slot_starter = SlotStarter(starter, self._troubles)
 
     @contextlib.asynccontextmanager
     async def running(self, wake_seconds: float = WAKE_SECONDS) -> AsyncIterator[None]:
@@ -129,7 +133,8 @@ class Scheduler:
         """Start what is due now.
 
         Of the slots of a series that are due only the newest is executed: it fetches what the missed
-        ones would have fetched. A slot waits while the run of an earlier one is not over.
+        ones would have fetched. A slot waits while a run of an earlier one is not over, or can still
+        go on with another provider.
 
         Returns
         -------
@@ -150,12 +155,12 @@ class Scheduler:
         for target in targets:
             try:
                 started += await self._look_at(target, open_runs, now_us)
-                self._mended(target, "defect")
+                self._troubles.mended(target, "defect")
             except ServiceError:
                 raise
             except Exception as error:
                 # A target that nobody thought of must not keep those behind it from being current.
-                if self._is_news(target, "defect", f"{type(error).__name__}: {error}"):
+                if self._troubles.is_news(target, "defect", f"{type(error).__name__}: {error}"):
                     log.exception("schedule_target_defect", extra={"target": target.name})
         return started
 
@@ -171,55 +176,89 @@ class Scheduler:
             # Behind what is settled, and now itself included.
             within = TimeRange(since_us + 1, max(since_us, now_us) + 1)
             due = due_slots(series, calendars, within, self._times)
+            # What is open is fetched before anything else is asked for of this series.
             is_running = any(name.startswith(series.prefix) for name in open_runs)
-            run = await self._settle(target, due, is_running=is_running) if due else None
-            started += [run] if run else []
+            if due and not is_running:
+                started += await self._settle(target, due)
         return started
 
-    async def _settle(
-        self, target: IngestionTarget, due: Sequence[Slot], *, is_running: bool
-    ) -> IngestionRun | None:
-        """Have the newest slot of a series executed, if nobody did; return the run that does it."""
-        newest, run = due[-1], None
+    async def _settle(self, target: IngestionTarget, due: Sequence[Slot]) -> list[IngestionRun]:
+        """Have the newest slot of a series executed to its end; return what was started now."""
+        newest = due[-1]
+        serving = self._serving(target, newest.series)
         executed = await self._slots.executed([slot.request_id for slot in due])
-        if newest.request_id not in executed:
-            if is_running:
-                return None
-            try:
-                run = await self._execute(target, newest)
-            except ServiceError as error:
-                self._report(target, newest.series.prefix, error.message)
-            if run is None:
-                return None
-            _log_missed(target, missed_slots(due, executed, target.created_us))
-        self._settled_us[newest.series] = newest.nominal_us
-        return run
+        begun = next((slot for slot in reversed(due) if slot.request_id in executed), None)
+        try:
+            if begun is not None:
+                # Also one before the newest has its turn with every provider: where the first one
+                # takes longer to fail than until the next slot, no other would ever be asked.
+                step = FallbackStep(is_over=executed[begun.request_id].is_over)
+                if executed[begun.request_id] is RunState.FAILED:
+                    step = await self._go_on(target, begun, serving, is_newest=begun == newest)
+                elif step.is_over:
+                    self._troubles.mended(target, begun.series.prefix)
+                if begun == newest and step.is_over:
+                    return await self._end(target, newest, serving)
+                if begun == newest or not step.is_over:
+                    return [step.run] if step.run else []
+            run = await self._execute(target, newest, serving)
+        except ServiceError as error:
+            self._troubles.report(target, newest.series.prefix, error.message)
+            return []
+        if run is None:
+            return []
+        _log_missed(target, missed_slots(due, executed, target.created_us))
+        return [run]
 
-    async def _execute(self, target: IngestionTarget, slot: Slot) -> IngestionRun | None:
+    async def _end(
+        self, target: IngestionTarget, slot: Slot, serving: Sequence[ProviderDescription]
+    ) -> list[IngestionRun]:
+        """Settle a slot; one that repairs, once other providers were asked for what it did not find."""
+        step = None
+        if self._gaps and target.history_start and slot.series.job is ScheduledJob.REPAIR:
+            start_us = session_label_us(target.history_start)
+            symbols = await self._symbols(target)
+            step = await self._gaps.go_on(slot, serving, symbols, start_us)
+            for run in step.runs:
+                log_started(target, slot, run)
+        if step is None or step.is_over:
+            self._settled_us[slot.series] = slot.nominal_us
+        return list(step.runs) if step else []
+
+    async def _go_on(
+        self,
+        target: IngestionTarget,
+        slot: Slot,
+        serving: Sequence[ProviderDescription],
+        *,
+        is_newest: bool,
+    ) -> FallbackStep:
+        names = [provider.name for provider in serving]
+        step = await self._fallback.go_on(slot, names, may_retry=is_newest)
+        if step.trouble:
+            self._troubles.report(target, slot.series.prefix, step.trouble)
+        elif step.is_over:
+            self._troubles.mended(target, slot.series.prefix)
+        if step.run is not None:
+            log_started(target, slot, step.run)
+        return step
+
+    async def _execute(
+        self, target: IngestionTarget, slot: Slot, serving: Sequence[ProviderDescription]
+    ) -> IngestionRun | None:
         """Start the run of a slot; None where there is no symbol, or another process was first."""
         about = slot.series.prefix
-        serving = self._serving(target, slot.series)
         if not serving:
             what = f"{slot.series.timeframe.value} bars" if slot.series.timeframe else about
-            text = f"none of its providers has {what}"
-            self._report(target, about, f"{text}; marketdata targets update gives it another")
+            text = f"none of its providers has {what}; marketdata targets update gives it another"
+            self._troubles.report(target, about, text)
             return None
-        provider = serving[0].name
         symbols = await self._symbols(target)
         if not symbols:
             text = "it has no symbol that the service knows; marketdata symbols lists those"
-            self._report(target, about, text)
+            self._troubles.report(target, about, text)
             return None
-        try:
-            request = _request(target, slot, provider, symbols)
-            run = await self._starter.start(request, slot.series.trailing_us)
-        except RequestIdReusedError:
-            # Another process started it between our two looks, and knew a symbol more or less.
-            return None
-        self._mended(target, about)
-        facts = {"target": target.name, "slot": slot.request_id, "run": run.run_id}
-        log.info("schedule_slot_started", extra=facts)
-        return run
+        return await self._slot_starter.start(target, slot, serving, symbols)
 
     def _serving(self, target: IngestionTarget, series: SlotSeries) -> list[ProviderDescription]:
         if series.timeframe is not None:
@@ -243,9 +282,9 @@ class Scheduler:
         if unknown:
             named = ", ".join(unknown[:_MOST_NAMED])
             text = f"{len(unknown)} unknown, left out until CreateSymbol adds them: {named}"
-            self._report(target, "symbols", text)
+            self._troubles.report(target, "symbols", text)
         else:
-            self._mended(target, "symbols")
+            self._troubles.mended(target, "symbols")
         return tuple(dict.fromkeys(symbol for symbol in target.symbols if symbol in known))
 
     def _report_ended(
@@ -257,48 +296,12 @@ class Scheduler:
                     f"calendar {calendar.name} knows no session after now, so nothing is scheduled by "
                     "it; a newer exchange_calendars may know more"
                 )
-                self._report(target, calendar.name, text)
-
-    def _report(self, target: IngestionTarget, about: str, text: str) -> None:
-        """Say what keeps a target from being current: once, not at every wake-up."""
-        if self._is_news(target, about, text):
-            facts = {"target": target.name, "about": about, "error": text}
-            log.warning("schedule_target_in_trouble", extra=facts)
-
-    def _is_news(self, target: IngestionTarget, about: str, text: str) -> bool:
-        said = self._said.setdefault(target.target_id, {})
-        is_news = said.get(about) != text
-        said[about] = text
-        return is_news
-
-    def _mended(self, target: IngestionTarget, about: str) -> None:
-        self._said.get(target.target_id, {}).pop(about, None)
+                self._troubles.report(target, calendar.name, text)
 
     def _forget_others(self, targets: Sequence[IngestionTarget]) -> None:
         ids = {target.target_id for target in targets}
         self._settled_us = {s: us for s, us in self._settled_us.items() if s.target_id in ids}
-        self._said = {number: said for number, said in self._said.items() if number in ids}
-
-
-def _request(
-    target: IngestionTarget, slot: Slot, provider: str, symbols: tuple[str, ...]
-) -> RunRequest:
-    timeframe = slot.series.timeframe
-    if timeframe is None:
-        mode = _REFERENCE_MODES[slot.series.job]
-        return RunRequest(slot.request_id, mode, provider, symbols, ())
-    is_repair = slot.series.job is ScheduledJob.REPAIR
-    start_us = None
-    if is_repair and target.history_start is not None:
-        start_us = max(session_label_us(target.history_start), timeframe.earliest_us)
-    return RunRequest(
-        slot.request_id,
-        IngestionMode.BACKFILL if is_repair else IngestionMode.BATCH,
-        provider,
-        symbols,
-        (timeframe,),
-        start_us,
-    )
+        self._troubles.forget_others(ids)
 
 
 def _log_missed(target: IngestionTarget, missed: Sequence[Slot]) -> None:

@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 
 # So many tasks in a row that a provider failed: it is down, and the rest would only wait for it too.
 _MOST_IN_A_ROW: Final = 10
+# When asking a provider that is down again may succeed, where it does not say so itself.
+_RETRY_SECONDS: Final = 900.0
 
 
 class TaskFailures:
@@ -55,7 +57,11 @@ class TaskFailures:
             self.stopped_by = error
             return
         self.failed += 1
-        await self._claims.fail_task(self._claim, task, error.message, error.retry_after_seconds)
-        self._in_a_row += isinstance(error, ProviderUnavailableError)
+        is_down = isinstance(error, ProviderUnavailableError)
+        retry_seconds = error.retry_after_seconds
+        if retry_seconds is None and is_down:
+            retry_seconds = _RETRY_SECONDS
+        await self._claims.fail_task(self._claim, task, error.message, retry_seconds)
+        self._in_a_row += is_down
         if self._in_a_row >= _MOST_IN_A_ROW:
             self.stopped_by = error

@@ -132,7 +132,9 @@ async def serving(
     """
     chosen = test_settings(**settings)
     stores = app.build_stores(lambda: address().for_service(), chosen)
-    ingesting = Ingesting(stores.pools, stores.intake, stores.actions, chosen, providers)
+    ingesting = Ingesting(
+        stores.pools, stores.intake, stores.actions, stores.coverage, chosen, providers
+    )
     ingestion = ingesting.ingestion
     frontend = app._Frontend(stores, chosen, ingestion)
     port = bind(frontend.server, "127.0.0.1", 0)

@@ -49,11 +49,18 @@ async def test_show_given_targets_says_what_ran_and_what_comes_next(
 
     # The provider lacks a folder here.
     await until(is_over)
+    other = RunRequest(f"{name}/2", IngestionMode.BACKFILL, "yahoo", ("AAPL",), (Timeframe.DAY_1,), 0)
+    run, failed = await runs.start(other, []), run
+    await until(is_over)
     lines = (await commands.run("schedule", "show", "--json")).out.splitlines()
     daily, repair, actions = [json.loads(line) for line in lines]
     assert (daily["target"], daily["job"], daily["timeframe"]) == ("tech", "daily", "1d")
     assert (daily["last_slot"], daily["run_id"]) == ("2024-03-12T02:00:00Z", run.run_id)
-    assert daily["state"] == "failed"
+    assert (daily["provider"], daily["state"]) == ("yahoo", "succeeded")
+    assert daily["runs"] == [
+        {"run_id": failed.run_id, "provider": "files", "state": "failed"},
+        {"run_id": run.run_id, "provider": "yahoo", "state": "succeeded"},
+    ]
     assert (repair["job"], repair["last_slot"], repair["run_id"]) == ("repair", None, None)
     now = f"{from_unix_us(SystemClock().now_us()):%Y-%m-%dT%H:%M:%SZ}"
     assert daily["next_slot"] > now[:-1]
@@ -65,4 +72,6 @@ async def test_show_given_targets_says_what_ran_and_what_comes_next(
     _, repair, _ = map(json.loads, lines)
     assert repair["next_slot"].endswith("T06:30:00Z")
     table = (await commands.run("schedule", "show")).table()
-    assert table[0][:6] == ["tech", "daily", "1d", "2024-03-12", "02:00", str(run.run_id)]
+    assert table[0][:6] == ["tech", "daily", "1d", "2024-03-12", "02:00", str(failed.run_id)]
+    assert table[1] == [str(run.run_id), "yahoo", "succeeded"]
+    assert table[2][:2] == ["tech", "repair"]

@@ -15,7 +15,7 @@ from marketdata.domain.exchange_hours import get_calendar
 from marketdata.domain.ingestion_run import IngestionMode, IngestionRun, RunRequest
 from marketdata.domain.time_range import session_label_us
 from marketdata.domain.timeframe import Timeframe
-from marketdata.ingestion.assembly import Ingestion, build_ingestion
+from marketdata.ingestion.assembly import Ingestion, Providers, build_ingestion
 from marketdata.ingestion.waits import ProviderWaits
 from tests.support.rows import fetch, stored_bars
 from tests.support.scripted_provider import OneProvider, ScriptedProvider
@@ -64,14 +64,19 @@ class Ingesting:
             return await self.over(await self.ingestion.starter.start(request))
 
 
-def ingesting(storage: Storage, provider: ScriptedProvider, now_us: int = NOW_US) -> Ingesting:
-    """Put ingestion together over a storage."""
+def ingesting(
+    storage: Storage,
+    provider: ScriptedProvider,
+    now_us: int = NOW_US,
+    providers: Providers | None = None,
+) -> Ingesting:
+    """Put ingestion together over a storage; with a catalog, where there are more providers."""
     clock = ManualClock(now_us)
     ingestion = build_ingestion(
         storage.pools,
         storage.intake,
         storage.actions,
-        OneProvider(provider),
+        providers or OneProvider(provider),
         ProviderWaits().of,
         clock,
         LEASE_SECONDS,

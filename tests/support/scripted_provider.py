@@ -17,7 +17,7 @@ from marketdata.domain.provider import ProviderDescription
 from marketdata.domain.symbol import Symbol
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
-from marketdata.errors import InvalidRequestError, ProviderError
+from marketdata.errors import InvalidRequestError, ProviderError, ProviderNotReadyError
 from marketdata.providers.protocol import BarsPage, BarsRequest, Capabilities, Limits, Provider
 
 FEED = "alpaca/iex"
@@ -155,3 +155,33 @@ class OneProvider:
     def find(self, name: str) -> ProviderDescription | None:
         """Describe it where that is its name."""
         return next((provider for provider in self.describe() if provider.name == name), None)
+
+
+class SomeProviders:
+    """A catalog of several providers, of which those in `missing` are not ready.
+
+    Parameters
+    ----------
+    providers : Provider
+        In any order.
+    """
+
+    def __init__(self, *providers: Provider) -> None:
+        self._own = {provider.capabilities.name: OneProvider(provider) for provider in providers}
+        self.missing: set[str] = set()
+
+    def get(self, name: str) -> Provider:
+        """Find one by its name."""
+        if name in self.missing:
+            raise ProviderNotReadyError(f"{name} needs a key")
+        if name not in self._own:
+            raise InvalidRequestError(f"there is no provider {name}")
+        return self._own[name].get(name)
+
+    def describe(self) -> Sequence[ProviderDescription]:
+        """Describe them."""
+        return [description for one in self._own.values() for description in one.describe()]
+
+    def find(self, name: str) -> ProviderDescription | None:
+        """Describe one."""
+        return self._own[name].find(name) if name in self._own else None

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from marketdata.domain.ingestion_run import FetchedRanges, IngestionMode, PlannedTask, RunRequest
 from marketdata.domain.range_sets import length_us, union
+from marketdata.domain.slot_runs import LeftOver
 from marketdata.domain.symbol import Symbol
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
-from marketdata.ingestion.planner import History, last_end_us, plan_tasks
+from marketdata.ingestion.planner import History, last_end_us, plan_left, plan_tasks
 from tests.support.sessions import dates_between, local_us
 
 DAY: Final = Timeframe.DAY_1
@@ -241,3 +242,37 @@ def test_plan_given_retention_asks_for_nothing_that_it_would_drop() -> None:
     request = asked(wanted=wanted, timeframes=(DAY, HOUR))
     tasks = plan_tasks(request, [A], {}, EVERYTHING, NOW_US, {DAY: kept.start_us})
     assert ranges(tasks) == [kept, wanted]
+
+
+def test_left_given_another_provider_is_what_it_was_not_asked_for_and_its_newest() -> None:
+    """Within its reach and what is kept, of symbols of which something is left, piece by piece."""
+    wanted = (dates_between("2023-01-02", "2023-02-01"), dates_between("2024-05-01", "2024-06-28"))
+    asked_before = (
+        dates_between("2023-01-10", "2023-01-20"),
+        dates_between("2024-05-20", "2024-06-15"),
+    )
+    left = [LeftOver("A", 1, wanted), LeftOver("B", 2, wanted[:1])]
+    tasks = plan_left(left, DAY, {(1, DAY): asked_before}, EVERYTHING, NOW_US)
+    assert [(task.symbol, task.symbol_id, task.range) for task in tasks] == [
+        ("A", 1, dates_between("2023-01-02", "2023-01-10")),
+        ("A", 1, dates_between("2023-01-20", "2023-02-01")),
+        ("A", 1, dates_between("2024-05-01", "2024-05-20")),
+        ("A", 1, dates_between("2024-06-08", "2024-06-28")),  # the last week that it answered, again
+        ("B", 2, wanted[0]),
+    ]
+    in_reach = plan_left(left, DAY, {}, {DAY: timedelta(days=30)}, NOW_US)
+    assert ranges(in_reach) == [dates_between("2024-05-31", "2024-06-28")]
+    kept = plan_left(left, DAY, {}, EVERYTHING, NOW_US, {DAY: local_us("2024-06-01 00:00", "UTC")})
+    assert ranges(kept) == [dates_between("2024-06-01", "2024-06-28")]
+    everything = {(1, DAY): wanted, (2, DAY): wanted}
+    assert plan_left(left[1:], DAY, everything, EVERYTHING, NOW_US, trailing_us=0) == []
+
+
+@pytest.mark.parametrize("trailing_us", [0, 30 * 60_000_000])
+def test_batch_given_a_window_of_its_own_goes_on_with_it(trailing_us: int) -> None:
+    """Instead of the usual one: minutes of a session are fetched every few minutes."""
+    fetched = {(1, MINUTE): (TimeRange(NOW_US - 10**10, NOW_US - 600_000_000),)}
+    request = asked(IngestionMode.BATCH, timeframes=(MINUTE,))
+    (task,) = plan_tasks(request, [A], fetched, EVERYTHING, NOW_US, trailing_us=trailing_us)
+    begun_us = NOW_US - 600_000_000 - trailing_us
+    assert 0 <= task.range.start_us - begun_us < 60_000_000
