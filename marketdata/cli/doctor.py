@@ -33,8 +33,8 @@ def doctor(
     """Say what is configured, what answers, and what is wrong.
 
     Looks at the settings, the database, the targets and the service, changes nothing and starts
-    nothing. A target is stale where what was due hours ago (a day, of the repair of history and of
-    corporate actions) has no run that succeeded. Exits with 1 where something is wrong. A state is
+    nothing. A target is stale where what was due hours ago (a day, of the repair of history, corporate
+    actions and companies) has no run that succeeded. Exits with 1 where something is wrong. A state is
     ok or problem.
 
     Example: marketdata doctor

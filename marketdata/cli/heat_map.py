@@ -46,14 +46,14 @@ _IN_PART: Final = {
     np.nextafter(0.0, 1.0): _Look("·", "dark_orange", "less than half"),
 }
 _QUARANTINED: Final = _Look("Q", "bold magenta", "some in quarantine")
-_DERIVED: Final = _Look("D", "cyan", "none stored, made from minutes")
+_DERIVED: Final = _Look("D", "cyan", "derived from minutes")
 # Of sessions without a bar, by why most of them are missing.
 _NONE: Final = {
-    GapReason.MISSING: _Look("x", "bold red", "none, nothing known"),
-    GapReason.FAILED: _Look("F", "bold bright_red", "none, a provider failed"),
-    GapReason.NO_TRADES: _Look("N", "blue", "none, no trades"),
-    GapReason.PROVIDER_HAS_NONE: _Look("P", "bright_blue", "none, providers have none"),
-    GapReason.BEYOND_HISTORY: _Look("H", "bright_black", "none, beyond history"),
+    GapReason.MISSING: _Look("x", "bold red", "none"),
+    GapReason.FAILED: _Look("F", "bold bright_red", "failed"),
+    GapReason.NO_TRADES: _Look("N", "blue", "no trades"),
+    GapReason.PROVIDER_HAS_NONE: _Look("P", "bright_blue", "provider has none"),
+    GapReason.BEYOND_HISTORY: _Look("H", "bright_black", "beyond history"),
     GapReason.QUARANTINED: _QUARANTINED,
 }
 _LOOKS: Final = (*_IN_PART.values(), _QUARANTINED, _DERIVED, *list(_NONE.values())[:-1])

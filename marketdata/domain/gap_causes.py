@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from marketdata.domain.bar_slots import BarSlots
 from marketdata.domain.bars import Int64Array
-from marketdata.domain.gap_knowledge import GapKnowledge, ProviderAnswers
+from marketdata.domain.gap_knowledge import GapKnowledge, ProviderAnswers, ProviderFailure
 from marketdata.domain.gaps import UNKNOWN, GapCause, GapReason, Gaps
 from marketdata.domain.provider import ProviderDescription
 from marketdata.domain.range_sets import RangeSet, intersection
@@ -85,18 +85,7 @@ def cause_layers(
     answers = knowledge.answers[::-1]
     for has_between in (False, True):
         layers += [layer for one in answers for layer in _of_answers(one, always, has_between)]
-    layers += [
-        CauseLayer(
-            GapCause(
-                GapReason.FAILED,
-                f"{one.provider} did not give it: {one.error}",
-                one.provider,
-                one.retry_us,
-            ),
-            one.ranges,
-        )
-        for one in knowledge.failures[::-1]
-    ]
+    layers += [CauseLayer(_failed(one), one.ranges) for one in knowledge.failures[::-1]]
     if knowledge.kept_from_us is not None and knowledge.kept_from_us > always.start_us:
         older = TimeRange(always.start_us, knowledge.kept_from_us)
         layers.append(CauseLayer(_NOT_KEPT, (older,)))
@@ -115,6 +104,11 @@ _NOT_KEPT: Final = GapCause(
     GapReason.MISSING,
     "retention does not keep bars that are so old; marketdata retention show says how long it does",
 )
+
+
+def _failed(failure: ProviderFailure) -> GapCause:
+    text = f"{failure.provider} did not give it: {failure.error}"
+    return GapCause(GapReason.FAILED, text, failure.provider, failure.retry_us)
 
 
 def _quarantined(provider: str) -> GapCause:

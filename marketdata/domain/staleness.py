@@ -18,6 +18,7 @@ _GRACE_US: Final[Mapping[ScheduledJob, int]] = MappingProxyType(
         ScheduledJob.DAILY: 6 * _HOUR_US,
         ScheduledJob.REPAIR: 24 * _HOUR_US,
         ScheduledJob.ACTIONS: 24 * _HOUR_US,
+        ScheduledJob.COMPANY: 24 * _HOUR_US,
     }
 )
 # Minutes that are fetched less often than hourly get so many slots.

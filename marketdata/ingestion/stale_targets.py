@@ -15,6 +15,8 @@ from marketdata.storage.calendars import load_calendars
 
 # As far as the schedule itself looks back for slots that nobody executed.
 _LOOK_BACK_US: Final = 14 * MICROSECONDS_PER_DAY
+# Of jobs that fetch no bars.
+_REFERENCE_JOBS: Final = (ScheduledJob.ACTIONS, ScheduledJob.COMPANY)
 
 
 class StaleTargets:
@@ -62,7 +64,7 @@ class StaleTargets:
         stale = []
         for target in targets:
             calendars = await self._calendars(target)
-            for series in series_of(target, (ScheduledJob.ACTIONS,)):
+            for series in series_of(target, _REFERENCE_JOBS):
                 outcome = outcomes.get(series.prefix, NO_OUTCOME)
                 if series.timeframe is None and outcome == NO_OUTCOME:
                     continue

@@ -351,3 +351,29 @@ async def test_coverage_given_two_providers_names_the_one_that_covers_the_time(
     request = replace(backfill("A", request_id="other"), provider="yahoo")
     assert (await other.run(request)).state is RunState.SUCCEEDED
     assert await Looking(storage, one).parts("A") == [("2023-07-10", "2023-07-11", NO_TRADES, "alpaca")]
+
+
+async def test_coverage_given_notes_that_overlap_believes_what_was_given(
+    storage: Storage, one: Ingesting
+) -> None:
+    """A failure noted in the moment in which another run fetched the same is none."""
+    async with storage.pools.query() as connection:
+        await connection.execute(
+            "INSERT INTO ingestion_failed (provider, symbol_id, timeframe, ranges, error, run_id)"
+            " SELECT 'alpaca', symbol_id, '1d', '{[2024-01-01,2024-04-01)}', 'garbled', 1"
+            "   FROM market_symbol WHERE symbol = 'A'"
+        )
+        await connection.execute(
+            "INSERT INTO ingestion_fetched (provider, symbol_id, timeframe, ranges, deleted,"
+            "                               first_time, last_time)"
+            " SELECT 'alpaca', symbol_id, '1d', '{[2024-01-01,2024-03-01)}',"
+            "        '{[2024-02-01,2024-02-15)}', '2023-01-03', '2024-06-28'"
+            "   FROM market_symbol WHERE symbol = 'A'"
+        )
+    assert await Looking(storage, one).parts("A", dates_between("2024-01-01", "2024-04-10")) == [
+        ("2024-01-02", "2024-01-31", NO_TRADES, "alpaca"),
+        ("2024-02-01", "2024-02-14", MISSING, ""),
+        ("2024-02-15", "2024-02-29", NO_TRADES, "alpaca"),
+        ("2024-03-01", "2024-03-28", FAILED, "alpaca"),
+        ("2024-04-01", "2024-04-09", MISSING, ""),
+    ]
