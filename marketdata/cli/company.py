@@ -12,7 +12,7 @@ from marketdata.cli.options import Address, AsJson
 from marketdata.cli.output import OUT
 from marketdata.cli.rows import RowForm, RowWriter, piped
 from marketdata.client import Company
-from marketdata.domain.company import BY_HAND
+from marketdata.domain.symbol import BY_HAND
 
 _FIELDS: Final = (
     "symbol", "symbol_id", "name", "sector", "industry", "employees", "market_cap", "currency",

@@ -14,6 +14,7 @@ from marketdata.domain.symbol import Symbol
 _FIELDS: Final = (
     "symbol", "symbol_id", "name", "venue", "currency", "asset_class", "status", "calendar",
     "time_zone", "tick_size", "ipo_date", "valid_from", "valid_to", "provider_symbols",
+    "status_source", "status_day", "status_reason", "status_noted",
 )  # fmt: skip
 # Rows that are written at once: the service sends as many a page.
 _ROWS_AT_ONCE: Final = 1_000
@@ -34,7 +35,8 @@ def symbols(
     valid_to the first one during which it no longer does.
 
     --json writes an object a line, --csv a header and a line a symbol, both with every field; what is
-    missing is null, in CSV empty.
+    missing is null, in CSV empty. status_source says who stated the status, a provider or manual, with
+    the day on which it began and why.
 
     Example: marketdata symbols
 
@@ -95,7 +97,17 @@ def _row(symbol: Symbol) -> tuple[Any, ...]:
         symbol.tick_size,
         *(day and day.isoformat() for day in (symbol.ipo_date, symbol.valid_from, symbol.valid_to)),
         dict(symbol.provider_symbols),
+        *_evidence(symbol),
     )
+
+
+def _evidence(symbol: Symbol) -> tuple[str | None, ...]:
+    evidence = symbol.status_evidence
+    if evidence is None:
+        return (None,) * 4
+    day = evidence.day.isoformat() if evidence.day else None
+    noted = evidence.noted.isoformat() if evidence.noted else None
+    return evidence.source, day, evidence.text or None, noted
 
 
 def _table_row(symbol: Symbol) -> list[str]:
@@ -105,6 +117,12 @@ def _table_row(symbol: Symbol) -> list[str]:
         symbol.venue,
         symbol.currency,
         symbol.asset_class.value,
-        symbol.status.value,
+        _status(symbol),
         symbol.ipo_date.isoformat() if symbol.ipo_date else "",
     ]
+
+
+def _status(symbol: Symbol) -> str:
+    evidence = symbol.status_evidence
+    day = evidence.day if evidence is not None else None
+    return f"{symbol.status.value} {day}" if day is not None else symbol.status.value

@@ -135,6 +135,8 @@ class SymbolCalls(Caller):
         fields: Iterable[SymbolField],
         *,
         effective_date: date | None = None,
+        status_day: date | None = None,
+        status_reason: str = "",
         timeout_seconds: float | None = None,
     ) -> Symbol:
         """Change fields of a symbol; return it as stored.
@@ -150,6 +152,8 @@ class SymbolCalls(Caller):
             under both tickers.
         effective_date : date, optional
             First session under the new ticker; required with ``symbol``, and only then.
+        status_day, status_reason : date, optional, str
+            When the new status began, and why, where that is known; only with ``status``.
 
         Raises
         ------
@@ -165,6 +169,8 @@ class SymbolCalls(Caller):
             symbol=to_proto_new_symbol(new),
             update_mask=FieldMask(paths=list(fields)),
             effective_date=effective_date.isoformat() if effective_date else "",
+            status_day=status_day.isoformat() if status_day else "",
+            status_reason=status_reason,
         )
         response = await self._call(methods.UPDATE_SYMBOL, request, timeout_seconds)
         return from_symbol(response.symbol)

@@ -3,10 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Final
-
-#: The source of what people say, and not a provider.
-BY_HAND: Final = "manual"
 
 
 @dataclass(frozen=True, slots=True)

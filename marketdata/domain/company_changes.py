@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import date, timedelta
 from typing import Any, Final
 
-from marketdata.domain.company import BY_HAND, Company, CompanyFacts, FactOrigin
+from marketdata.domain.company import Company, CompanyFacts, FactOrigin
+from marketdata.domain.symbol import BY_HAND
 
 _NOTHING: Final = CompanyFacts()
 _WORDS: Final = ("name", "sector", "industry", "ipo_date")

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from enum import Enum
 from typing import Any, Final
 
 from marketdata.domain.time_range import TimeRange
 
+#: The source of what people say, and not a provider.
+BY_HAND: Final = "manual"
 MAX_SYMBOL_LENGTH: Final = 20
 # Upper case letters and digits; classes or series after dots or hyphens (BRK.B, BTC-USD); a leading
 # ^ for indices and a trailing = and letter for rates and futures (EURUSD=X, ES=F), as vendors quote.
@@ -31,6 +33,33 @@ class SymbolStatus(Enum):
 
     ACTIVE = "active"
     DELISTED = "delisted"
+
+
+@dataclass(frozen=True, slots=True)
+class StatusEvidence:
+    """Why a symbol has its status.
+
+    Attributes
+    ----------
+    source : str
+        A provider, or `BY_HAND`.
+    day : date or None
+        When it happened, where that is known.
+    text : str
+        What is known, for people.
+    noted : datetime or None
+        When it was stored, UTC; None in what is to be stored.
+    """
+
+    source: str
+    day: date | None = None
+    text: str = ""
+    noted: datetime | None = None
+
+    def is_of_or_after(self, day: date) -> bool:
+        """Tell whether it is about this day or a later one, or was stored then."""
+        days = [self.day, self.noted.date() if self.noted is not None else None]
+        return any(each is not None and each >= day for each in days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +114,13 @@ class Symbol(NewSymbol):
         The stable identity; it outlives renames.
     valid_to : date or None
         First session during which `symbol` no longer named it; None: it still does.
+    status_evidence : StatusEvidence or None
+        Why it has its status; None: it was created with it.
     """
 
     symbol_id: int = 0
     valid_to: date | None = None
+    status_evidence: StatusEvidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +134,13 @@ class SymbolUpdate:
         them the identity is renamed.
     effective_date : date or None
         First session under the new ticker; None unless it is renamed.
+    evidence : StatusEvidence or None
+        Why `status` changes; None where it does not, or nobody said why.
     """
 
     values: Mapping[str, Any]
     effective_date: date | None = None
+    evidence: StatusEvidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from marketdata.storage.ingestion.runs import RunStore
 from marketdata.storage.ingestion.targets import TargetStore
 from marketdata.storage.intake import BarIntake
 from marketdata.storage.pools import Pools
+from marketdata.storage.symbol_status import StatusKeeper
 
 # A claim is kept three times within its lease, so that two lost renewals are no harm.
 _RENEWALS_A_LEASE: Final = 3
@@ -112,7 +113,9 @@ def build_ingestion(
         claims,
         runs,
         Pipeline(claims, intake, checkers.make),
-        ReferencePipeline(claims, ActionUpdater(pools), CompanyStore(pools), clock),
+        ReferencePipeline(
+            claims, ActionUpdater(pools), CompanyStore(pools), StatusKeeper(pools), clock
+        ),
         providers.get,
         waits_of,
         times,

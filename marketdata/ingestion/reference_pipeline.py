@@ -10,6 +10,7 @@ from marketdata.domain.ingestion_run import IngestionMode, OpenReference
 from marketdata.domain.symbol import Symbol
 from marketdata.domain.time_range import session_date
 from marketdata.errors import ProviderError, SymbolNotFoundError
+from marketdata.ingestion.listing_check import ListingCheck
 from marketdata.ingestion.pipeline import PipelineEnd, SymbolOf
 from marketdata.ingestion.task_failures import TaskFailures
 from marketdata.providers.protocol import Provider
@@ -18,6 +19,7 @@ from marketdata.storage.companies import CompanyStore
 from marketdata.storage.ingestion.claims import Claim, RunClaims
 from marketdata.storage.ingestion.reference_notes import ReferenceNote, note_reference
 from marketdata.storage.pools import Connection
+from marketdata.storage.symbol_status import StatusKeeper
 
 DoTask = Callable[[OpenReference], Awaitable[None]]
 
@@ -33,16 +35,24 @@ class ReferencePipeline:
         Stores corporate actions.
     companies : CompanyStore
         Stores facts of companies.
+    statuses : StatusKeeper
+        Notes which symbols are delisted.
     clock : Clock
         What is now.
     """
 
     def __init__(
-        self, claims: RunClaims, actions: ActionUpdater, companies: CompanyStore, clock: Clock
+        self,
+        claims: RunClaims,
+        actions: ActionUpdater,
+        companies: CompanyStore,
+        statuses: StatusKeeper,
+        clock: Clock,
     ) -> None:
         self._claims = claims
         self._actions = actions
         self._companies = companies
+        self._statuses = statuses
         self._clock = clock
 
     async def run(
@@ -61,11 +71,18 @@ class ReferencePipeline:
         ServiceError
             The database cannot be written; the run can go on later where it ended.
         """
-        fetch = self._fetch_actions if claim.mode is IngestionMode.ACTIONS else self._fetch_company
+        check = ListingCheck(self._statuses, claim, self._clock)
+        if claim.mode is IngestionMode.COMPANY:
+            await check.ask(provider, tasks, symbol_of)
 
         async def do(task: OpenReference) -> None:
             # A run takes hours: a symbol can be renamed meanwhile, and its ticker given to another one.
-            await fetch(claim, provider, task, await symbol_of(task.symbol_id))
+            symbol = await symbol_of(task.symbol_id)
+            if claim.mode is IngestionMode.ACTIONS:
+                await self._fetch_actions(claim, provider, task, symbol)
+            else:
+                remarks = await check.judge(task.symbol_id)
+                await self._fetch_company(claim, provider, task, symbol, remarks)
 
         failures = TaskFailures(self._claims, claim)
         waiting = iter(tasks)
@@ -102,7 +119,12 @@ class ReferencePipeline:
         await self._actions.update(answer, alongside)
 
     async def _fetch_company(
-        self, claim: Claim, provider: Provider, task: OpenReference, symbol: Symbol
+        self,
+        claim: Claim,
+        provider: Provider,
+        task: OpenReference,
+        symbol: Symbol,
+        remarks: Sequence[str],
     ) -> None:
         told = await provider.fetch_company(symbol)
         today = session_date(self._clock.now_us())
@@ -114,7 +136,7 @@ class ReferencePipeline:
                 revised=len(changes.changed),
                 unchanged=len(changes.unchanged),
                 outranked=len(changes.kept),
-                remarks=tuple(changes.remarks),
+                remarks=(*remarks, *changes.remarks),
             )
             await note_reference(connection, claim, task, note)
 

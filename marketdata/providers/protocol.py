@@ -7,11 +7,12 @@ each adapter to it.
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.company import CompanyFacts
 from marketdata.domain.corporate_action import CorporateAction
+from marketdata.domain.listing import Listing
 from marketdata.domain.symbol import Symbol
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import Timeframe
@@ -40,6 +41,8 @@ class Capabilities:
     has_old_tickers : bool
         Whether it has the bars of before a rename under the ticker of then, and is asked for them by
         that one; else they stand under the latest ticker.
+    has_listings : bool
+        Whether it states what is listed and what was delisted: it is a `TellsListings` then.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Capabilities:
     settings: tuple[str, ...]
     terms: str
     has_old_tickers: bool = False
+    has_listings: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,19 @@ class Provider(Protocol):
 
     async def aclose(self) -> None:
         """Close connections. The provider is not used after it."""
+        ...
+
+
+@runtime_checkable
+class TellsListings(Protocol):
+    """A provider that also states what is listed, and what was delisted."""
+
+    async def fetch_listings(self, symbols: Sequence[Symbol]) -> Mapping[int, Sequence[Listing]]:
+        """Fetch what is stated of some symbols, listed or delisted, by symbol_id.
+
+        Those of which nothing is stated are left out. An answer is the whole truth about the tickers in
+        it: who else had one, and who has it now. Raises as the methods of `Provider` do.
+        """
         ...
 
 

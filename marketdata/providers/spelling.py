@@ -9,6 +9,11 @@ from marketdata.domain.symbol import Symbol
 _CLASS_VENUES: Final = frozenset({"XNYS", "XNAS", "XASE", "ARCX", "BATS", "IEXG"})
 
 
+def is_american(symbol: Symbol) -> bool:
+    """Tell whether a symbol's venue is an American one."""
+    return symbol.venue in _CLASS_VENUES
+
+
 def hyphenated(symbol: Symbol, provider: str) -> str:
     """Spell a symbol for a provider that parts classes of shares by a hyphen: ``BRK-B``.
 
@@ -17,6 +22,6 @@ def hyphenated(symbol: Symbol, provider: str) -> str:
     said = symbol.provider_symbols.get(provider)
     if said:
         return said
-    if symbol.venue in _CLASS_VENUES:
+    if is_american(symbol):
         return symbol.symbol.replace(".", "-")
     return symbol.symbol

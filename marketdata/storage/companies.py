@@ -8,8 +8,9 @@ from typing import Any, Final
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from marketdata.domain.company import BY_HAND, Company, CompanyFacts, FactOrigin
+from marketdata.domain.company import Company, CompanyFacts, FactOrigin
 from marketdata.domain.company_changes import FactChanges, merge_facts, origins_by_hand
+from marketdata.domain.symbol import BY_HAND
 from marketdata.errors import CompanyNotFoundError
 from marketdata.storage.change_log import Change, ChangeKind, append_change, new_write_id
 from marketdata.storage.pools import Connection, Pools

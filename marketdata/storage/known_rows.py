@@ -18,7 +18,7 @@ _BAR_COLUMNS: Final = ("symbol", *(SQL_NAMES[column] for column in BarColumn))
 _COLUMNS: Final = {
     "market_symbol": (
         *("symbol_id", "symbol", "name", "venue", "asset_class", "currency", "calendar", "time_zone"),
-        *("tick_size", "status", "ipo_date", "provider_symbols"),
+        *("tick_size", "status", "ipo_date", "provider_symbols", "status_evidence"),
     ),
     "symbol_validity": ("symbol_id", "symbol", "valid_from", "valid_to"),
     "market_corporate_action": (

@@ -8,7 +8,7 @@ from typing import Any, Final
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from marketdata.domain.symbol import NewSymbol, Symbol, SymbolUpdate
+from marketdata.domain.symbol import BY_HAND, NewSymbol, StatusEvidence, Symbol, SymbolUpdate
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import RenameRefusedError, SymbolAlreadyExistsError
 from marketdata.storage.change_log import Change, ChangeKind, append_change, new_write_id
@@ -34,9 +34,12 @@ _UPDATE: Final = """
        SET symbol = %(symbol)s, name = %(name)s, venue = %(venue)s, asset_class = %(asset_class)s,
            currency = %(currency)s, calendar = %(calendar)s, time_zone = %(time_zone)s,
            tick_size = %(tick_size)s, status = %(status)s, ipo_date = %(ipo_date)s,
-           provider_symbols = %(provider_symbols)s, write_id = %(write_id)s
+           provider_symbols = %(provider_symbols)s, status_evidence = %(status_evidence)s,
+           write_id = %(write_id)s
      WHERE symbol_id = %(symbol_id)s
 """
+# now() would be the beginning of the transaction, before it waited for the lock.
+_NOW: Final = "SELECT clock_timestamp()"
 _OPEN_VALIDITY: Final = """
     INSERT INTO symbol_validity (symbol_id, symbol, valid_from, write_id)
     VALUES (%(symbol_id)s, %(symbol)s, %(valid_from)s, %(write_id)s)
@@ -97,7 +100,7 @@ async def update_symbol(connection: Connection, symbol: str, update: SymbolUpdat
         As `create_symbol`.
     """
     stored = await lock_symbol(connection, symbol)
-    changed = replace(stored, **update.values)
+    changed = await _with_evidence(connection, stored, replace(stored, **update.values), update)
     write_id = await new_write_id(connection)
     if changed.symbol != stored.symbol:
         assert update.effective_date is not None  # noqa: S101 -- what a rename is
@@ -109,11 +112,16 @@ async def update_symbol(connection: Connection, symbol: str, update: SymbolUpdat
         return stored
     kept = {"symbol_id": stored.symbol_id, "superseded_by": write_id}
     await connection.execute(_KEEP_SYMBOL, kept)
-    parameters = {**_parameters(changed, write_id), "symbol_id": stored.symbol_id}
+    parameters = {
+        **_parameters(changed, write_id),
+        "symbol_id": stored.symbol_id,
+        "status_evidence": _evidence(changed.status_evidence),
+    }
     await connection.execute(_UPDATE, parameters)
     if (changed.calendar, changed.time_zone) != (stored.calendar, stored.time_zone):
         await mark_calendar_changed(connection, stored.symbol_id)
-    await _append(connection, write_id, *dict.fromkeys([stored.symbol, changed.symbol]))
+    tickers = dict.fromkeys([stored.symbol, changed.symbol])
+    await _append(connection, write_id, *tickers, reason=_reason(stored, changed))
     return await read_symbol_by_id(connection, stored.symbol_id)
 
 
@@ -193,8 +201,48 @@ async def _open_validity(
     await connection.execute(_OPEN_VALIDITY, opened)
 
 
-async def _append(connection: Connection, write_id: int, *symbols: str) -> None:
-    await append_change(connection, write_id, Change(kind=ChangeKind.SYMBOL, symbols=symbols))
+async def _with_evidence(
+    connection: Connection, stored: Symbol, changed: Symbol, update: SymbolUpdate
+) -> Symbol:
+    """Say why a status changes; the same reason for the status that it has is no change."""
+    told = update.evidence
+    if told is None:
+        if changed.status is stored.status:
+            return changed
+        told = StatusEvidence(BY_HAND)
+    known = stored.status_evidence
+    is_known = known is not None and replace(known, noted=told.noted) == told
+    if changed.status is stored.status and is_known:
+        return changed
+    row = await (await connection.execute(_NOW)).fetchone()
+    assert row is not None  # noqa: S101 -- a clock always answers
+    return replace(changed, status_evidence=replace(told, noted=row[0]))
+
+
+def _evidence(evidence: StatusEvidence | None) -> Jsonb | None:
+    if evidence is None or evidence.noted is None:
+        return None
+    return Jsonb(
+        {
+            "source": evidence.source,
+            "day": evidence.day.isoformat() if evidence.day else None,
+            "text": evidence.text,
+            "noted_at": evidence.noted.isoformat(),
+        }
+    )
+
+
+def _reason(stored: Symbol, changed: Symbol) -> str:
+    evidence = changed.status_evidence
+    if evidence is None or evidence == stored.status_evidence:
+        return ""
+    what = f"{changed.status.value} by {evidence.source}"
+    return f"{what}: {evidence.text}" if evidence.text else what
+
+
+async def _append(connection: Connection, write_id: int, *symbols: str, reason: str = "") -> None:
+    change = Change(kind=ChangeKind.SYMBOL, symbols=symbols, reason=reason)
+    await append_change(connection, write_id, change)
 
 
 def _parameters(new: NewSymbol, write_id: int) -> Mapping[str, Any]:

@@ -1,12 +1,13 @@
 """Symbols read from their rows, and the identity behind a ticker."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from typing import Any, Final
 
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from marketdata.domain.symbol import AssetClass, Symbol, SymbolStatus
+from marketdata.domain.symbol import AssetClass, StatusEvidence, Symbol, SymbolStatus
 from marketdata.errors import SymbolNotFoundError
 from marketdata.storage.pools import Connection
 
@@ -14,7 +15,8 @@ from marketdata.storage.pools import Connection
 SYMBOL_COLUMNS: Final = sql.SQL("""
     identity.symbol_id, identity.symbol, identity.name, identity.venue, identity.asset_class,
     identity.currency, identity.calendar, identity.time_zone, identity.tick_size, identity.status,
-    identity.ipo_date, identity.provider_symbols, validity.valid_from, validity.valid_to
+    identity.ipo_date, identity.provider_symbols, identity.status_evidence, validity.valid_from,
+    validity.valid_to
 """)
 # When the latest ticker named it. By symbol_validity_symbol_id.
 JOIN_VALIDITY: Final = sql.SQL("""
@@ -127,8 +129,20 @@ async def fetch_rows(
 
 def to_symbol(row: Mapping[str, Any]) -> Symbol:
     """Make a symbol of a row of `SYMBOL_COLUMNS`."""
-    asset_class, status = AssetClass(row["asset_class"]), SymbolStatus(row["status"])
-    return Symbol(**{**row, "asset_class": asset_class, "status": status})
+    parsed = {
+        "asset_class": AssetClass(row["asset_class"]),
+        "status": SymbolStatus(row["status"]),
+        "status_evidence": _to_evidence(row["status_evidence"]),
+    }
+    return Symbol(**{**row, **parsed})
+
+
+def _to_evidence(stored: Mapping[str, Any] | None) -> StatusEvidence | None:
+    if stored is None:
+        return None
+    day = date.fromisoformat(stored["day"]) if stored["day"] is not None else None
+    noted = datetime.fromisoformat(stored["noted_at"])
+    return StatusEvidence(stored["source"], day, stored["text"], noted)
 
 
 def unknown_symbol(symbol: str) -> SymbolNotFoundError:

@@ -1,12 +1,12 @@
 """Requests of SymbolService about symbols, checked and turned into domain values."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from bifrost.marketdata.v1 import symbol_service_pb2
 
-from marketdata.domain.symbol import NewSymbol, Symbol, SymbolUpdate
+from marketdata.domain.symbol import BY_HAND, NewSymbol, StatusEvidence, Symbol, SymbolUpdate
 from marketdata.domain.symbol_query import SymbolOrder, SymbolPosition, SymbolQuery
 from marketdata.wire.bars_requests import check_symbol, check_symbol_count
 from marketdata.wire.companies import MOST_SECTOR_CHARACTERS, check_text
@@ -21,12 +21,14 @@ from marketdata.wire.symbol_fields import (
     symbol_values,
     to_new_symbol,
 )
+from marketdata.wire.times import parse_date
 from marketdata.wire.update_mask import parse_mask
 from marketdata.wire.violations import Violations
 
 DEFAULT_MATCHES: Final = 10
 MOST_MATCHES: Final = 100
 MOST_QUERY_CHARACTERS: Final = 50
+_MOST_REASON_CHARACTERS: Final = 500
 _ID_BYTES: Final = 8
 _ORDERS: Final = {
     (order.value, *suffix): (order, bool(suffix)) for order in SymbolOrder for suffix in ((), ("desc",))
@@ -141,9 +143,27 @@ def parse_update_symbol(request: symbol_service_pb2.UpdateSymbolRequest) -> Upda
     elif request.effective_date:
         problem = "is of a rename, and symbol is not in the mask; leave it out"
         violations.add("effective_date", "NOT_APPLICABLE", problem)
+    evidence = _parse_evidence(request, names, violations)
     violations.raise_any()
-    update = SymbolUpdate(symbol_values(request.symbol, names), effective_date)
+    update = SymbolUpdate(symbol_values(request.symbol, names), effective_date, evidence)
     return UpdateSymbolRequest(request.current_symbol, update)
+
+
+def _parse_evidence(
+    request: symbol_service_pb2.UpdateSymbolRequest, names: Collection[str], violations: Violations
+) -> StatusEvidence | None:
+    told = {"status_day": request.status_day, "status_reason": request.status_reason}
+    if "status" not in names:
+        for field in (name for name, text in told.items() if text):
+            problem = "is of a status, and status is not in the mask; leave it out"
+            violations.add(field, "NOT_APPLICABLE", problem)
+        return None
+    day = parse_date("status_day", request.status_day, violations)
+    reason = request.status_reason
+    if len(reason) > _MOST_REASON_CHARACTERS or "\0" in reason:
+        problem = f"has over {_MOST_REASON_CHARACTERS} characters or a NUL; shorten it"
+        violations.add("status_reason", "TOO_LONG", problem)
+    return StatusEvidence(BY_HAND, day, reason) if day or reason else None
 
 
 def parse_search_symbols(request: symbol_service_pb2.SearchSymbolsRequest) -> SearchSymbolsRequest:

@@ -2,8 +2,9 @@
 
 from bifrost.marketdata.v1 import symbol_pb2, symbol_service_pb2
 
-from marketdata.domain.symbol import NewSymbol, Symbol
+from marketdata.domain.symbol import NewSymbol, StatusEvidence, Symbol
 from marketdata.domain.symbol_query import SymbolMatch, SymbolVerdict
+from marketdata.domain.time_range import from_unix_us, to_unix_us
 from marketdata.wire.enums import (
     ASSET_CLASS_FROM_PROTO,
     ASSET_CLASS_TO_PROTO,
@@ -13,6 +14,7 @@ from marketdata.wire.enums import (
     SYMBOL_VALIDITY_TO_PROTO,
 )
 from marketdata.wire.session_dates import date_from_text, date_to_text
+from marketdata.wire.times import to_timestamp
 
 
 def from_proto_symbol(proto: symbol_pb2.Symbol) -> Symbol:
@@ -32,6 +34,7 @@ def from_proto_symbol(proto: symbol_pb2.Symbol) -> Symbol:
         valid_from=date_from_text(proto.valid_from),
         valid_to=date_from_text(proto.valid_to),
         provider_symbols=dict(proto.provider_symbols),
+        status_evidence=_from_evidence(proto),
     )
 
 
@@ -58,7 +61,24 @@ def to_proto_symbol(symbol: Symbol) -> symbol_pb2.Symbol:
     proto = to_proto_new_symbol(symbol)
     proto.symbol_id = symbol.symbol_id
     proto.valid_to = date_to_text(symbol.valid_to)
+    evidence = symbol.status_evidence
+    if evidence is not None:
+        proto.status_evidence.source = evidence.source
+        proto.status_evidence.day = date_to_text(evidence.day)
+        proto.status_evidence.text = evidence.text
+        if evidence.noted is not None:
+            proto.status_evidence.note_time.CopyFrom(to_timestamp(to_unix_us(evidence.noted)))
     return proto
+
+
+def _from_evidence(proto: symbol_pb2.Symbol) -> StatusEvidence | None:
+    if not proto.HasField("status_evidence"):
+        return None
+    told = proto.status_evidence
+    noted = None
+    if told.HasField("note_time"):
+        noted = from_unix_us(told.note_time.ToMicroseconds())
+    return StatusEvidence(told.source, date_from_text(told.day), told.text, noted)
 
 
 def to_proto_match(match: SymbolMatch) -> symbol_service_pb2.SymbolMatch:

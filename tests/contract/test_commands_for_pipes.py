@@ -7,13 +7,16 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import date
 from typing import Any, Final
 
 import pytest
 from bifrost.marketdata.v1.symbol_pb2 import Symbol
 from bifrost.marketdata.v1.symbol_service_pb2 import CreateSymbolRequest
 
+from marketdata.client import MarketDataClient
 from marketdata.domain.gaps import UNKNOWN
+from marketdata.domain.symbol import NewSymbol, SymbolStatus
 from marketdata.storage.embedded import ServerAddress
 from tests.contract.commands import Commands
 from tests.contract.known import Known
@@ -145,6 +148,29 @@ async def test_symbols_given_forms_writes_every_field(commands: Commands, servic
     (line,) = cells((await commands.run("symbols", "--csv")).out)
     assert list(line) == list(row)
     assert (line["name"], line["tick_size"]) == (symbol.name, "")
+
+
+async def test_symbols_given_a_delisted_one_says_who_said_so_and_since_when(
+    commands: Commands, service: Service
+) -> None:
+    """People see the day, pipes the evidence; a client says both in UpdateSymbol."""
+    await service.symbols.CreateSymbol(CreateSymbolRequest(symbol=Symbol(symbol="TWTR")))
+    async with MarketDataClient(service.address) as client:
+        delisted = await client.update_symbol(
+            "TWTR",
+            NewSymbol("TWTR", status=SymbolStatus.DELISTED),
+            ["status"],
+            status_day=date(2022, 10, 28),
+            status_reason="bought",
+        )
+    assert delisted.status_evidence is not None
+    assert delisted.status_evidence.text == "bought"
+    commands.use_service(service.address)
+    (row,) = objects((await commands.run("symbols", "--json")).out)
+    assert (row["status"], row["status_source"]) == ("delisted", "manual")
+    assert (row["status_day"], row["status_reason"]) == ("2022-10-28", "bought")
+    assert row["status_noted"].endswith("+00:00")
+    assert "delisted 2022-10-28" in (await commands.run("symbols")).out
 
 
 async def test_symbols_given_none_and_a_pipe_writes_an_empty_table(

@@ -7,7 +7,7 @@ that it holds it to.
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from urllib.parse import quote, quote_plus
 
@@ -15,11 +15,13 @@ import pytest
 
 from marketdata.domain.bars import BarFlag
 from marketdata.domain.company import CompanyFacts
+from marketdata.domain.listing import Listing
 from marketdata.domain.symbol import Symbol
 from marketdata.domain.time_range import TimeRange
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
 from marketdata.errors import ProviderError, ProviderKeyError, ProviderLimitError, ProviderSymbolError
 from marketdata.providers.http.client import CallBounds
+from marketdata.providers.protocol import TellsListings
 from tests.support.providers.adapters import AdapterUnderTest, Circumstances, NotedQuota
 from tests.support.providers.asking import (
     LATEST,
@@ -36,7 +38,7 @@ from tests.support.providers.asking import (
 )
 from tests.support.providers.faults import FATES, PASSING, Fault, always, at_call, at_random
 from tests.support.providers.registered import ADAPTERS
-from tests.support.providers.truth import AAPL, BERKSHIRE, UNKNOWN, truth
+from tests.support.providers.truth import AAPL, BERKSHIRE, META, TWITTER, UNKNOWN, truth
 from tests.support.waiting import until
 
 MOST_BARS_A_PAGE = 50_000
@@ -339,3 +341,51 @@ async def test_company_given_symbol_is_the_truth(adapter: AdapterUnderTest) -> N
             assert getattr(found, field.name) == getattr(told, field.name), field.name
         with pytest.raises(ProviderSymbolError):
             await played.provider.fetch_company(UNKNOWN)
+
+
+@EVERY
+async def test_listings_given_symbols_are_the_truth(adapter: AdapterUnderTest) -> None:
+    """C25: all that is stated of the tickers, former holders too; of others nothing, and no guess."""
+    async with tried(adapter) as played:
+        provider = played.provider
+        assert isinstance(provider, TellsListings) == provider.capabilities.has_listings
+        if not isinstance(provider, TellsListings):
+            return
+        found = await provider.fetch_listings([AAPL, BERKSHIRE, META, TWITTER, UNKNOWN])
+        stated = {
+            symbol.symbol_id: [
+                replace(one, symbol=adapter.spellings.get(one.symbol, one.symbol))
+                for one in truth().listings
+                if one.symbol == symbol.symbol
+            ]
+            for symbol in (AAPL, BERKSHIRE, META, TWITTER)
+        }
+        assert found == stated
+        london = replace(TWITTER, venue="XLON")
+        assert await provider.fetch_listings([london]) == {}
+
+
+@with_faults()
+async def test_listings_given_fault_are_the_truth_or_its_error(
+    adapter: AdapterUnderTest, fault: Fault
+) -> None:
+    """C25, C12 to C14: what goes wrong is never taken for a statement, nor for silence."""
+    truths = {AAPL.symbol_id: ["AAPL"], TWITTER.symbol_id: ["TWTR"]}
+    for plan, is_once in ((at_call(1, fault), True), (always(fault), False)):
+        async with tried(adapter, Circumstances(faults=plan)) as played:
+            provider = played.provider
+            if not isinstance(provider, TellsListings):
+                return
+            failure: ProviderError | None = None
+            found: Mapping[int, Sequence[Listing]] = {}
+            try:
+                found = await provider.fetch_listings([AAPL, TWITTER])
+            except ProviderError as error:
+                failure = error
+            if failure is None:
+                # Dripped, a short list is whole in time.
+                assert is_once or fault not in FATES or fault is Fault.DRIP
+                assert {key: [one.symbol for one in ones] for key, ones in found.items()} == truths
+            else:
+                assert isinstance(failure, FATES[fault])
+                assert not (is_once and fault in PASSING)

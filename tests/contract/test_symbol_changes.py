@@ -67,6 +67,9 @@ async def test_update_symbol_given_one_field_changes_only_that(service: Service,
     created = await create(service, "FB", **OLD)
     response = await service.symbols.UpdateSymbol(update("FB", [field], **NEW))
     expected = Symbol(symbol="FB", symbol_id=created.symbol_id, **(OLD | {field: NEW[field]}))
+    assert response.symbol.HasField("status_evidence") == (field == "status")
+    if field == "status":
+        expected.status_evidence.CopyFrom(response.symbol.status_evidence)
     assert response.symbol == expected
     assert await get(service, "FB") == expected
 
@@ -77,6 +80,7 @@ async def test_update_symbol_given_every_field_changes_all(service: Service) -> 
     request = update("FB", UPDATABLE_FIELDS, RENAMED, symbol="META", **NEW)
     updated = (await service.symbols.UpdateSymbol(request)).symbol
     expected = Symbol(symbol="META", symbol_id=created.symbol_id, valid_from=RENAMED, **NEW)
+    updated.ClearField("status_evidence")
     assert updated == expected
 
 

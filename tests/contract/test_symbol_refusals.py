@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import pytest
-from bifrost.marketdata.v1.symbol_pb2 import Symbol
+from bifrost.marketdata.v1.symbol_pb2 import SYMBOL_STATUS_DELISTED, Symbol
 from bifrost.marketdata.v1.symbol_service_pb2 import (
     CreateSymbolRequest,
     DeleteSymbolRequest,
@@ -13,6 +13,7 @@ from bifrost.marketdata.v1.symbol_service_pb2 import (
     UpdateSymbolRequest,
     ValidateSymbolsRequest,
 )
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from tests.contract.known import Known
 from tests.contract.refusals import refusal_of
@@ -181,6 +182,28 @@ UPDATES: Final = [
         "UpdateSymbol: a date without a rename",
         update("AAPL", ["name"], "2022-06-09", name="x", symbol="NEW"),
         {("effective_date", "NOT_APPLICABLE")},
+    ),
+    Case(
+        "UpdateSymbol: a reason without a status",
+        UpdateSymbolRequest(
+            current_symbol="AAPL",
+            symbol=Symbol(name="x"),
+            update_mask=FieldMask(paths=["name"]),
+            status_day="2022-06-09",
+            status_reason="x",
+        ),
+        {("status_day", "NOT_APPLICABLE"), ("status_reason", "NOT_APPLICABLE")},
+    ),
+    Case(
+        "UpdateSymbol: a day that is none and a reason that is too long",
+        UpdateSymbolRequest(
+            current_symbol="AAPL",
+            symbol=Symbol(status=SYMBOL_STATUS_DELISTED),
+            update_mask=FieldMask(paths=["status"]),
+            status_day="9 June",
+            status_reason="x" * 501,
+        ),
+        {("status_day", "INVALID_DATE"), ("status_reason", "TOO_LONG")},
     ),
     Case(
         "UpdateSymbol: everything at once",

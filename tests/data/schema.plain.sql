@@ -1114,6 +1114,7 @@ CREATE TABLE public.market_symbol (
     provider_symbols jsonb DEFAULT '{}'::jsonb NOT NULL,
     search_name text GENERATED ALWAYS AS (public.symbol_search_name(name)) STORED NOT NULL,
     write_id bigint DEFAULT 0 NOT NULL,
+    status_evidence jsonb,
     CONSTRAINT market_symbol_tick_size_check CHECK ((tick_size > (0)::double precision))
 );
 
@@ -1128,6 +1129,12 @@ COMMENT ON TABLE public.market_symbol IS 'One row an identity; symbol is its lat
 --
 
 COMMENT ON COLUMN public.market_symbol.search_name IS 'The words of the name by which it is searched.';
+
+--
+-- Name: COLUMN market_symbol.status_evidence; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.market_symbol.status_evidence IS '{"source", "day", "text", "noted_at"}; NULL: it has had this status since it was created.';
 
 --
 -- Name: market_symbol_revision; Type: TABLE; Schema: public; Owner: -
@@ -1147,7 +1154,8 @@ CREATE TABLE public.market_symbol_revision (
     ipo_date date,
     provider_symbols jsonb NOT NULL,
     write_id bigint NOT NULL,
-    superseded_by bigint NOT NULL
+    superseded_by bigint NOT NULL,
+    status_evidence jsonb
 );
 
 --

@@ -13,6 +13,7 @@ import numpy as np
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.company import CompanyFacts
 from marketdata.domain.corporate_action import CorporateAction
+from marketdata.domain.listing import Listing
 from marketdata.domain.provider import ProviderDescription
 from marketdata.domain.symbol import Symbol
 from marketdata.domain.time_range import TimeRange
@@ -53,6 +54,8 @@ class ScriptedProvider:
         Raised for corporate actions and companies of these symbols.
     companies : mapping of str to CompanyFacts
         What it tells of companies; without any it has none.
+    listings, fails_listings : sequence of Listing, ProviderError or None
+        What it states of listings, or why it cannot; without both it states none.
     requests, asked_actions, asked_ranges : list
         What it was asked.
     """
@@ -70,6 +73,8 @@ class ScriptedProvider:
     asked_ranges: list[tuple[date, date]] = field(default_factory=list)
     fails_actions: dict[str, ProviderError] = field(default_factory=dict)
     companies: Mapping[str, CompanyFacts] = field(default_factory=dict)
+    listings: Sequence[Listing] = ()
+    fails_listings: ProviderError | None = None
     before_actions: Callable[[Symbol], Awaitable[None]] = _actions_at_once
     name: str = "alpaca"
     feed: str = FEED
@@ -87,6 +92,7 @@ class ScriptedProvider:
             has_company=bool(self.companies),
             settings=(),
             terms="",
+            has_listings=bool(self.listings) or self.fails_listings is not None,
         )
 
     @property
@@ -130,6 +136,13 @@ class ScriptedProvider:
         if symbol.symbol in self.fails_actions:
             raise self.fails_actions[symbol.symbol]
         return self.companies.get(symbol.symbol, CompanyFacts())
+
+    async def fetch_listings(self, symbols: Sequence[Symbol]) -> Mapping[int, Sequence[Listing]]:
+        """State what is listed."""
+        if self.fails_listings is not None:
+            raise self.fails_listings
+        of = {s.symbol_id: [one for one in self.listings if one.symbol == s.symbol] for s in symbols}
+        return {symbol_id: stated for symbol_id, stated in of.items() if stated}
 
     async def aclose(self) -> None:
         """Have nothing to close."""

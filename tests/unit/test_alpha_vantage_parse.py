@@ -2,6 +2,7 @@
 
 import json
 from datetime import date
+from typing import Final
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from marketdata.errors import (
     ProviderLimitError,
     ProviderSymbolError,
 )
+from marketdata.providers.alpha_vantage.listings import parse_listings
 from marketdata.providers.alpha_vantage.messages import check_message, seconds_to_midnight
 from marketdata.providers.alpha_vantage.overview import parse_overview
 from marketdata.providers.alpha_vantage.parse import parse_series
@@ -158,3 +160,40 @@ def test_parse_overview_given_unknown_symbol_or_another_ones_is_refused() -> Non
         parse_overview(answer(sample("alpha_vantage/overview.json")), "AAPL")
     with pytest.raises(ProviderAnswerError):
         parse_overview(answer({"Symbol": "IBM", "SharesOutstanding": "many"}), "IBM")
+
+
+def test_parse_listings_given_sample_has_the_days_of_those_wanted() -> None:
+    """A name with a comma is one field; what nobody asked for is left out."""
+    body = answer(sample("alpha_vantage/listing_delisted.csv"))
+    found = parse_listings(body, {"META", "AAAP", "NOSUCH"}, is_listed=False)
+    assert [(one.symbol, one.listed_on, one.delisted_on, one.is_listed) for one in found] == [
+        ("AAAP", date(2015, 11, 11), date(2018, 2, 12), False),
+        ("META", date(2021, 6, 30), date(2022, 1, 31), False),
+    ]
+    assert found[1].name == "Roundhill Ball Metaverse, ETF"
+
+
+_HEAD: Final = "symbol,name,exchange,assetType,ipoDate,delistingDate,status\r\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ("", ProviderAnswerError),
+        (_HEAD, ProviderAnswerError),  # nothing is listed at all
+        ("symbol,name\r\nA,B\r\n", ProviderAnswerError),
+        (_HEAD + "A,Agilent,NYSE,Stock,1999-11-18,null,Active", ProviderAnswerError),  # breaks off
+        (_HEAD + "A,Agilent,NYSE,Stock,1999-11-18,null\r\n", ProviderAnswerError),
+        (_HEAD + "A,Agilent,NYSE,Stock,1999-11-18,2020-01-01,Delisted\r\n", ProviderAnswerError),
+        (_HEAD + "A,Agilent,NYSE,Stock,18/11/1999,null,Active\r\n", ProviderAnswerError),
+        ("{}", ProviderAnswerError),
+        ({"Information": "our standard API rate limit is 25 requests per day"}, ProviderLimitError),
+        ({"Error Message": "the parameter apikey is invalid"}, ProviderKeyError),
+    ],
+)
+def test_parse_listings_given_what_is_no_list_raises(
+    body: str | dict[str, str], error: type[ProviderError]
+) -> None:
+    """Half a list, or another one, would make those that are missing look delisted (rule 16)."""
+    with pytest.raises(error):
+        parse_listings(answer(body), {"A"}, is_listed=True)

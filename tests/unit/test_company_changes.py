@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketdata.domain.company import BY_HAND, Company, CompanyFacts, FactOrigin
+from marketdata.domain.company import Company, CompanyFacts, FactOrigin
 from marketdata.domain.company_changes import FactChanges, merge_facts, origins_by_hand
+from marketdata.domain.symbol import BY_HAND
 
 TODAY: Final = date(2026, 11, 23)
 QUARTER: Final = date(2026, 9, 30)

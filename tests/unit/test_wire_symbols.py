@@ -1,6 +1,6 @@
 """Symbols and corporate actions on the wire: there and back, and what page tokens hold."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import pytest
@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from marketdata.domain import symbol_query as query
 from marketdata.domain.corporate_action import CorporateAction, CorporateActionKind
-from marketdata.domain.symbol import AssetClass, NewSymbol, Symbol, SymbolStatus
+from marketdata.domain.symbol import AssetClass, NewSymbol, StatusEvidence, Symbol, SymbolStatus
 from marketdata.errors import InvalidRequestError
 from marketdata.wire.corporate_actions import (
     action_position,
@@ -63,6 +63,8 @@ NEW_SYMBOLS = st.builds(
     provider_symbols=st.dictionaries(st.sampled_from(["yahoo", "alpaca"]), st.just("X")),
     valid_from=MAYBE_DATES,
 )
+TIMES = st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+EVIDENCE = st.builds(StatusEvidence, TEXTS, MAYBE_DATES, TEXTS, st.none() | TIMES)
 ORDERS: Final = {"symbol": "symbol", "name desc": "name"}
 TAMPERED: Final = [b"", b"1234", b"\0" * 8, b"\0" * 9, b"\0" * 8 + b"\xff\xfe", b"\0" * 8 + b"A\0"]
 
@@ -73,20 +75,30 @@ def test_create_symbol_given_message_of_a_new_symbol_parses_back_to_it(new: NewS
     assert parse_create_symbol(CreateSymbolRequest(symbol=to_proto_new_symbol(new))) == new
 
 
-@given(new=NEW_SYMBOLS, symbol_id=st.integers(1, 2**63 - 1), valid_to=MAYBE_DATES)
+@given(
+    new=NEW_SYMBOLS,
+    symbol_id=st.integers(1, 2**63 - 1),
+    valid_to=MAYBE_DATES,
+    evidence=st.none() | EVIDENCE,
+)
 def test_symbol_given_message_of_a_stored_one_reads_back_to_it(
-    new: NewSymbol, symbol_id: int, valid_to: date | None
+    new: NewSymbol, symbol_id: int, valid_to: date | None, evidence: StatusEvidence | None
 ) -> None:
     """Nothing of a stored symbol is lost on the way, and what is not known stays so."""
     fields = {name: getattr(new, name) for name in NewSymbol.__dataclass_fields__}
-    stored = Symbol(**fields, symbol_id=symbol_id, valid_to=valid_to)
+    stored = Symbol(**fields, symbol_id=symbol_id, valid_to=valid_to, status_evidence=evidence)
     assert from_proto_symbol(to_proto_symbol(stored)) == stored
 
 
 def test_updatable_fields_given_the_contract_are_all_but_what_the_service_sets() -> None:
     """A field that is added to the contract has to be decided upon."""
     fields = {field.name for field in symbol_pb2.Symbol.DESCRIPTOR.fields}
-    assert fields - set(UPDATABLE_FIELDS) == {"symbol_id", "valid_from", "valid_to"}
+    assert fields - set(UPDATABLE_FIELDS) == {
+        "symbol_id",
+        "valid_from",
+        "valid_to",
+        "status_evidence",
+    }
     assert set(UPDATABLE_FIELDS) == set(NewSymbol.__dataclass_fields__) - {"valid_from"}
 
 

@@ -11,10 +11,12 @@ from marketdata.domain.bars import BarColumn
 from marketdata.domain.calendar import SessionCalendar
 from marketdata.domain.company import CompanyFacts
 from marketdata.domain.corporate_action import CorporateAction
-from marketdata.domain.symbol import Symbol
+from marketdata.domain.listing import Listing
+from marketdata.domain.symbol import AssetClass, Symbol
 from marketdata.domain.time_range import TimeRange, from_unix_us, session_label_us
 from marketdata.domain.timeframe import MICROSECONDS_PER_DAY, Timeframe
 from marketdata.errors import ProviderAnswerError, ProviderKeyError
+from marketdata.providers.alpha_vantage.listings import parse_listings
 from marketdata.providers.alpha_vantage.messages import PREMIUM_PAGE
 from marketdata.providers.alpha_vantage.overview import parse_overview
 from marketdata.providers.alpha_vantage.parse import CSV_ZONE, NO_BARS, Series, parse_series
@@ -25,7 +27,7 @@ from marketdata.providers.http.answer import HttpAnswer
 from marketdata.providers.http.assembly import Access, Surroundings, make_caller
 from marketdata.providers.months import by_months, month_around, month_name
 from marketdata.providers.protocol import BarsPage, BarsRequest, Capabilities, Limits
-from marketdata.providers.spelling import hyphenated
+from marketdata.providers.spelling import hyphenated, is_american
 
 _PATH: Final = "/query"
 # What `outputsize=compact` answers of days, and fewer sessions by a few that make sure of it.
@@ -153,9 +155,28 @@ class AlphaVantageProvider:
         parameters = {"function": "OVERVIEW", "symbol": spelled, **self._parameters}
         return await self._caller.call(_PATH, parameters, partial(parse_overview, symbol=spelled))
 
+    async def fetch_listings(self, symbols: Sequence[Symbol]) -> dict[int, list[Listing]]:
+        """Fetch what is stated of American stocks and funds, by symbol_id, in two calls for all."""
+        asked = [symbol for symbol in symbols if is_american(symbol) and _is_share(symbol)]
+        spelled = {symbol.symbol_id: hyphenated(symbol, NAME) for symbol in asked}
+        if not spelled:
+            return {}
+        wanted = frozenset(spelled.values())
+        stated: list[Listing] = []
+        for state, is_listed in (("active", True), ("delisted", False)):
+            parameters = {"function": "LISTING_STATUS", "state": state, **self._parameters}
+            parse = partial(parse_listings, wanted=wanted, is_listed=is_listed)
+            stated += await self._caller.call(_PATH, parameters, parse)
+        by_spelling = {text: [one for one in stated if one.symbol == text] for text in wanted}
+        return {key: by_spelling[text] for key, text in spelled.items() if by_spelling[text]}
+
     async def aclose(self) -> None:
         """Close connections."""
         await self._caller.aclose()
+
+
+def _is_share(symbol: Symbol) -> bool:
+    return symbol.asset_class in (AssetClass.EQUITY, AssetClass.ETF)
 
 
 class _Hidden(dict[str, str]):

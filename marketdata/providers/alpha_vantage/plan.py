@@ -64,4 +64,5 @@ class Plan:
                 "For one's own use; for commercial use, and for showing the data to others, ask them:"
                 " https://www.alphavantage.co/terms_of_service/"
             ),
+            has_listings=True,
         )

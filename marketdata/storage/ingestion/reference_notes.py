@@ -25,6 +25,10 @@ _NOTE: Final = """
     )
     SELECT count(*) FROM claim
 """
+_CHECK: Final = """
+    SELECT run_id FROM ingestion_run
+     WHERE run_id = %(run_id)s AND epoch = %(epoch)s AND state = 'running' FOR SHARE
+"""
 _FETCHED: Final = """
     INSERT INTO reference_fetched AS known (provider, symbol_id, kind, fetched_on)
     VALUES (%(provider)s, %(symbol_id)s, %(kind)s, %(fetched_on)s)
@@ -95,6 +99,19 @@ async def note_reference(
             "fetched_on": note.fetched_on,
         }
         await connection.execute(_FETCHED, fetched)
+
+
+async def check_claim(connection: Connection, claim: Claim) -> None:
+    """Keep the run this process's own up to the end of the transaction.
+
+    Raises
+    ------
+    LeaseLostError
+        Another process has the run; nothing may be committed.
+    """
+    parameters = {"run_id": claim.run_id, "epoch": claim.epoch}
+    if await (await connection.execute(_CHECK, parameters)).fetchone() is None:
+        raise LeaseLostError
 
 
 async def read_fetched_on(

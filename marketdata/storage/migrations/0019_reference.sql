@@ -37,3 +37,9 @@ UPDATE market_stock SET origins =
        FROM jsonb_each_text(to_jsonb(market_stock)) WHERE value <> ''
         AND key IN ('name', 'sector', 'industry', 'employees', 'market_cap', 'shares_outstanding',
                     'currency', 'ipo_date'));
+
+-- Why a symbol has the status that it has: with its versions, as the status itself.
+ALTER TABLE market_symbol ADD COLUMN status_evidence jsonb;
+COMMENT ON COLUMN market_symbol.status_evidence IS
+    '{"source", "day", "text", "noted_at"}; NULL: it has had this status since it was created.';
+ALTER TABLE market_symbol_revision ADD COLUMN status_evidence jsonb;

@@ -13,6 +13,7 @@ from marketdata.domain.calendar import SessionPart
 from marketdata.domain.company import CompanyFacts
 from marketdata.domain.corporate_action import CorporateAction, CorporateActionKind
 from marketdata.domain.exchange_hours import get_calendar
+from marketdata.domain.listing import Listing
 from marketdata.domain.resample import resample
 from marketdata.domain.symbol import Symbol
 from marketdata.domain.time_range import TimeRange, session_label_us
@@ -22,6 +23,8 @@ from tests.support.sessions import local_us, minutes_between, walk
 AAPL: Final = Symbol("AAPL", "Apple Inc.", venue="XNAS", symbol_id=1, ipo_date=date(1980, 12, 12))
 #: Spelled otherwise by most providers.
 BERKSHIRE: Final = Symbol("BRK.B", "Berkshire Hathaway Inc. Class B", symbol_id=2)
+META: Final = Symbol("META", "Meta Platforms, Inc.", symbol_id=4)
+TWITTER: Final = Symbol("TWTR", "Twitter Inc", symbol_id=5)
 UNKNOWN: Final = Symbol("NOSUCH", "Nobody knows it", symbol_id=3)
 
 #: In the middle of a minute, of an hour and of a session: a bar of each timeframe is forming.
@@ -51,12 +54,15 @@ class Truth:
         By symbol.
     now_us : int
         When it is told.
+    listings : tuple of Listing
+        What is listed and what was delisted, in the service's spelling.
     """
 
     bars: Mapping[tuple[str, Timeframe], BarFrame]
     actions: Mapping[str, tuple[CorporateAction, ...]]
     companies: Mapping[str, CompanyFacts]
     now_us: int = NOW_US
+    listings: tuple[Listing, ...] = ()
 
     def within(self, symbol: str, timeframe: Timeframe, wanted: TimeRange) -> BarFrame:
         """Return the bars that open within a range."""
@@ -79,7 +85,7 @@ def truth(seed: int = 7) -> Truth:
         bars[symbol.symbol, Timeframe.MINUTE_1] = minutes
         bars[symbol.symbol, Timeframe.HOUR_1] = _hours(minutes)
         bars[symbol.symbol, Timeframe.DAY_1] = _days(symbol.symbol, seed + number)
-    return Truth(bars, {"AAPL": _actions(), "BRK.B": ()}, _companies())
+    return Truth(bars, {"AAPL": _actions(), "BRK.B": ()}, _companies(), listings=_listings())
 
 
 def _minutes(symbol: str, seed: int) -> BarFrame:
@@ -122,6 +128,31 @@ def _actions() -> tuple[CorporateAction, ...]:
         CorporateAction(dividend, date(2024, 8, 12), cash_amount=1.5),
         CorporateAction(split, date(2024, 9, 30), split_ratio=0.1),
         CorporateAction(dividend, date(2024, 11, 8), cash_amount=0.25),
+    )
+
+
+def _listings() -> tuple[Listing, ...]:
+    # The ticker META was another one's before; TWTR is gone.
+    return (
+        Listing("AAPL", "Apple Inc", "NASDAQ", listed_on=date(1980, 12, 12)),
+        Listing("BRK.B", "Berkshire Hathaway Inc. Class B", "NYSE", listed_on=date(1996, 5, 9)),
+        Listing("META", "Meta Platforms, Inc.", "NASDAQ", listed_on=date(2012, 5, 18)),
+        Listing(
+            "META",
+            "Roundhill Ball Metaverse ETF",
+            "NYSE ARCA",
+            is_listed=False,
+            listed_on=date(2021, 6, 30),
+            delisted_on=date(2022, 1, 31),
+        ),
+        Listing(
+            "TWTR",
+            "Twitter Inc",
+            "NYSE",
+            is_listed=False,
+            listed_on=date(2013, 11, 7),
+            delisted_on=date(2022, 10, 28),
+        ),
     )
 
 

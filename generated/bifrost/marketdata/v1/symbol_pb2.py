@@ -22,9 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"bifrost/marketdata/v1/symbol.proto\x12\x15\x62ifrost.marketdata.v1\"\xd0\x03\n\x06Symbol\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x11\n\tsymbol_id\x18\x02 \x01(\x03\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05venue\x18\x04 \x01(\t\x12\x36\n\x0b\x61sset_class\x18\x05 \x01(\x0e\x32!.bifrost.marketdata.v1.AssetClass\x12\x10\n\x08\x63urrency\x18\x06 \x01(\t\x12\x10\n\x08\x63\x61lendar\x18\x07 \x01(\t\x12\x11\n\ttime_zone\x18\x08 \x01(\t\x12\x16\n\ttick_size\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x33\n\x06status\x18\n \x01(\x0e\x32#.bifrost.marketdata.v1.SymbolStatus\x12\x10\n\x08ipo_date\x18\x0b \x01(\t\x12\x12\n\nvalid_from\x18\x0c \x01(\t\x12\x10\n\x08valid_to\x18\r \x01(\t\x12L\n\x10provider_symbols\x18\x0e \x03(\x0b\x32\x32.bifrost.marketdata.v1.Symbol.ProviderSymbolsEntry\x1a\x36\n\x14ProviderSymbolsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\n_tick_size*\xb1\x01\n\nAssetClass\x12\x1b\n\x17\x41SSET_CLASS_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41SSET_CLASS_EQUITY\x10\x01\x12\x13\n\x0f\x41SSET_CLASS_ETF\x10\x02\x12\x15\n\x11\x41SSET_CLASS_INDEX\x10\x03\x12\x16\n\x12\x41SSET_CLASS_FUTURE\x10\x04\x12\x12\n\x0e\x41SSET_CLASS_FX\x10\x05\x12\x16\n\x12\x41SSET_CLASS_CRYPTO\x10\x06*c\n\x0cSymbolStatus\x12\x1d\n\x19SYMBOL_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14SYMBOL_STATUS_ACTIVE\x10\x01\x12\x1a\n\x16SYMBOL_STATUS_DELISTED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"bifrost/marketdata/v1/symbol.proto\x12\x15\x62ifrost.marketdata.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x96\x04\n\x06Symbol\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x11\n\tsymbol_id\x18\x02 \x01(\x03\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05venue\x18\x04 \x01(\t\x12\x36\n\x0b\x61sset_class\x18\x05 \x01(\x0e\x32!.bifrost.marketdata.v1.AssetClass\x12\x10\n\x08\x63urrency\x18\x06 \x01(\t\x12\x10\n\x08\x63\x61lendar\x18\x07 \x01(\t\x12\x11\n\ttime_zone\x18\x08 \x01(\t\x12\x16\n\ttick_size\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x33\n\x06status\x18\n \x01(\x0e\x32#.bifrost.marketdata.v1.SymbolStatus\x12\x10\n\x08ipo_date\x18\x0b \x01(\t\x12\x12\n\nvalid_from\x18\x0c \x01(\t\x12\x10\n\x08valid_to\x18\r \x01(\t\x12L\n\x10provider_symbols\x18\x0e \x03(\x0b\x32\x32.bifrost.marketdata.v1.Symbol.ProviderSymbolsEntry\x12\x44\n\x0fstatus_evidence\x18\x0f \x01(\x0b\x32+.bifrost.marketdata.v1.SymbolStatusEvidence\x1a\x36\n\x14ProviderSymbolsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\n_tick_size\"p\n\x14SymbolStatusEvidence\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0b\n\x03\x64\x61y\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12-\n\tnote_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xb1\x01\n\nAssetClass\x12\x1b\n\x17\x41SSET_CLASS_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41SSET_CLASS_EQUITY\x10\x01\x12\x13\n\x0f\x41SSET_CLASS_ETF\x10\x02\x12\x15\n\x11\x41SSET_CLASS_INDEX\x10\x03\x12\x16\n\x12\x41SSET_CLASS_FUTURE\x10\x04\x12\x12\n\x0e\x41SSET_CLASS_FX\x10\x05\x12\x16\n\x12\x41SSET_CLASS_CRYPTO\x10\x06*c\n\x0cSymbolStatus\x12\x1d\n\x19SYMBOL_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14SYMBOL_STATUS_ACTIVE\x10\x01\x12\x1a\n\x16SYMBOL_STATUS_DELISTED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,12 +34,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SYMBOL_PROVIDERSYMBOLSENTRY']._loaded_options = None
   _globals['_SYMBOL_PROVIDERSYMBOLSENTRY']._serialized_options = b'8\001'
-  _globals['_ASSETCLASS']._serialized_start=529
-  _globals['_ASSETCLASS']._serialized_end=706
-  _globals['_SYMBOLSTATUS']._serialized_start=708
-  _globals['_SYMBOLSTATUS']._serialized_end=807
-  _globals['_SYMBOL']._serialized_start=62
-  _globals['_SYMBOL']._serialized_end=526
-  _globals['_SYMBOL_PROVIDERSYMBOLSENTRY']._serialized_start=458
-  _globals['_SYMBOL_PROVIDERSYMBOLSENTRY']._serialized_end=512
+  _globals['_ASSETCLASS']._serialized_start=746
+  _globals['_ASSETCLASS']._serialized_end=923
+  _globals['_SYMBOLSTATUS']._serialized_start=925
+  _globals['_SYMBOLSTATUS']._serialized_end=1024
+  _globals['_SYMBOL']._serialized_start=95
+  _globals['_SYMBOL']._serialized_end=629
+  _globals['_SYMBOL_PROVIDERSYMBOLSENTRY']._serialized_start=561
+  _globals['_SYMBOL_PROVIDERSYMBOLSENTRY']._serialized_end=615
+  _globals['_SYMBOLSTATUSEVIDENCE']._serialized_start=631
+  _globals['_SYMBOLSTATUSEVIDENCE']._serialized_end=743
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
@@ -123,6 +124,7 @@ class Symbol(_message.Message):
     VALID_FROM_FIELD_NUMBER: _builtins.int
     VALID_TO_FIELD_NUMBER: _builtins.int
     PROVIDER_SYMBOLS_FIELD_NUMBER: _builtins.int
+    STATUS_EVIDENCE_FIELD_NUMBER: _builtins.int
     symbol: _builtins.str
     """The ticker as quoted, upper case, at most 20 characters; share classes with a dot (BRK.B). Required."""
     symbol_id: _builtins.int
@@ -157,6 +159,12 @@ class Symbol(_message.Message):
     def provider_symbols(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Spelling per provider (yahoo: BRK-B), where it differs from `symbol`. At most 20 entries."""
 
+    @_builtins.property
+    def status_evidence(self) -> Global___SymbolStatusEvidence:
+        """Why it has its status; not set where it was created with it. Set by the service: UpdateSymbol has
+        fields of its own for it.
+        """
+
     def __init__(
         self,
         *,
@@ -174,13 +182,50 @@ class Symbol(_message.Message):
         valid_from: _builtins.str = ...,
         valid_to: _builtins.str = ...,
         provider_symbols: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        status_evidence: Global___SymbolStatusEvidence | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_tick_size", b"_tick_size", "tick_size", b"tick_size"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_tick_size", b"_tick_size", "status_evidence", b"status_evidence", "tick_size", b"tick_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_tick_size", b"_tick_size", "asset_class", b"asset_class", "calendar", b"calendar", "currency", b"currency", "ipo_date", b"ipo_date", "name", b"name", "provider_symbols", b"provider_symbols", "status", b"status", "symbol", b"symbol", "symbol_id", b"symbol_id", "tick_size", b"tick_size", "time_zone", b"time_zone", "valid_from", b"valid_from", "valid_to", b"valid_to", "venue", b"venue"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_tick_size", b"_tick_size", "asset_class", b"asset_class", "calendar", b"calendar", "currency", b"currency", "ipo_date", b"ipo_date", "name", b"name", "provider_symbols", b"provider_symbols", "status", b"status", "status_evidence", b"status_evidence", "symbol", b"symbol", "symbol_id", b"symbol_id", "tick_size", b"tick_size", "time_zone", b"time_zone", "valid_from", b"valid_from", "valid_to", b"valid_to", "venue", b"venue"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__tick_size: _TypeAlias = _typing.Literal["tick_size"]  # noqa: Y015
     _WhichOneofArgType__tick_size: _TypeAlias = _typing.Literal["_tick_size", b"_tick_size"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__tick_size) -> _WhichOneofReturnType__tick_size | None: ...
 
 Global___Symbol: _TypeAlias = Symbol  # noqa: Y015
+
+@_typing.final
+class SymbolStatusEvidence(_message.Message):
+    """Why a symbol has its status. Nobody is delisted because a provider does not answer, or does not know it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    DAY_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    NOTE_TIME_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """The provider that states it, or `manual`: UpdateSymbol."""
+    day: _builtins.str
+    """When it happened, ISO 8601 date; empty where that is not known."""
+    text: _builtins.str
+    """What is known, for people."""
+    @_builtins.property
+    def note_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was stored, by the clock of the database."""
+
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        day: _builtins.str = ...,
+        text: _builtins.str = ...,
+        note_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["note_time", b"note_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["day", b"day", "note_time", b"note_time", "source", b"source", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SymbolStatusEvidence: _TypeAlias = SymbolStatusEvidence  # noqa: Y015

@@ -28,17 +28,17 @@ from bifrost.marketdata.v1 import symbol_pb2 as bifrost_dot_marketdata_dot_v1_do
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*bifrost/marketdata/v1/symbol_service.proto\x12\x15\x62ifrost.marketdata.v1\x1a#bifrost/marketdata/v1/company.proto\x1a,bifrost/marketdata/v1/corporate_action.proto\x1a\"bifrost/marketdata/v1/symbol.proto\x1a google/protobuf/field_mask.proto\"\"\n\x10GetSymbolRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\"B\n\x11GetSymbolResponse\x12-\n\x06symbol\x18\x01 \x01(\x0b\x32\x1d.bifrost.marketdata.v1.Symbol\"\xd9\x01\n\x12ListSymbolsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x33\n\x06status\x18\x03 \x01(\x0e\x32#.bifrost.marketdata.v1.SymbolStatus\x12\r\n\x05venue\x18\x04 \x01(\t\x12\x36\n\x0b\x61sset_class\x18\x05 \x01(\x0e\x32!.bifrost.marketdata.v1.AssetClass\x12\x10\n\x08order_by\x18\x06 \x01(\t\x12\x0e\n\x06sector\x18\x07 \x01(\t\"^\n\x13ListSymbolsResponse\x12.\n\x07symbols\x18\x01 \x03(\x0b\x32\x1d.bifrost.marketdata.v1.Symbol\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"D\n\x13\x43reateSymbolRequest\x12-\n\x06symbol\x18\x01 \x01(\x0b\x32\x1d.bifrost.marketdata.v1.Symbol\"E\n\x14\x43reateSymbolResponse\x12-\n\x06symbol\x18\x01 \x01(\x0b\x32\x1d.bifrost.marketdata.v1.Symbol\"\xa5\x01\n\x13UpdateSymbolRequest\x12\x16\n\x0e\x63urrent_symbol\x18\x01 \x01(\t\x12-\n\x06symbol\x18\x02 \x01(\x0b\x32\x1d.bifrost.marketdata.v1.Symbol\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_date\x18\x04 \x01(\t\"E\n\x14UpdateSymbolResponse\x12-\n\x06symbol\x18\x01 \x01(\x0b\x32\x1d.bifrost.marketdata.v1.Symbol\"4\n\x13\x44\x65leteSymbolRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\",\n\x14\x44\x65leteSymbolResponse\x12\x14\n\x0c\x64\x65leted_bars\x18\x01 \x01(\x03\"4\n\x14SearchSymbolsRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\"L\n\x15SearchSymbolsResponse\x12\x33\n\x07matches\x18\x01 \x03(\x0b\x32\".bifrost.marketdata.v1.SymbolMatch\"{\n\x0bSymbolMatch\x12-\n\x06symbol\x18\x01 \x01(\x0b\x32\x1d.bifrost.marketdata.v1.Symbol\x12.\n\x04kind\x18\x02 \x01(\x0e\x32 .bifrost.marketdata.v1.MatchKind\x12\r\n\x05score\x18\x03 \x01(\x01\")\n\x16ValidateSymbolsRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\"Q\n\x17ValidateSymbolsResponse\x12\x36\n\x08verdicts\x18\x01 \x03(\x0b\x32$.bifrost.marketdata.v1.SymbolVerdict\"}\n\rSymbolVerdict\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x37\n\x08validity\x18\x02 \x01(\x0e\x32%.bifrost.marketdata.v1.SymbolValidity\x12\x12\n\nrenamed_to\x18\x03 \x01(\t\x12\x0f\n\x07problem\x18\x04 \x01(\t\"\xb4\x01\n\x1bListCorporateActionsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x38\n\x04kind\x18\x02 \x01(\x0e\x32*.bifrost.marketdata.v1.CorporateActionKind\x12\x12\n\nstart_date\x18\x03 \x01(\t\x12\x10\n\x08\x65nd_date\x18\x04 \x01(\t\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"p\n\x1cListCorporateActionsResponse\x12\x37\n\x07\x61\x63tions\x18\x01 \x03(\x0b\x32&.bifrost.marketdata.v1.CorporateAction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"h\n\x1d\x43reateCorporateActionsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x37\n\x07\x61\x63tions\x18\x02 \x03(\x0b\x32&.bifrost.marketdata.v1.CorporateAction\"R\n\x1e\x43reateCorporateActionsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x03\x12\x11\n\tunchanged\x18\x02 \x01(\x03\x12\x0b\n\x03seq\x18\x03 \x01(\x03\"#\n\x11GetCompanyRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\"E\n\x12GetCompanyResponse\x12/\n\x07\x63ompany\x18\x01 \x01(\x0b\x32\x1e.bifrost.marketdata.v1.Company\"\x88\x01\n\x14UpdateCompanyRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12/\n\x07\x63ompany\x18\x02 \x01(\x0b\x32\x1e.bifrost.marketdata.v1.Company\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"H\n\x15UpdateCompanyResponse\x12/\n\x07\x63ompany\x18\x01 \x01(\x0b\x32\x1e.bifrost.marketdata.v1.Company*j\n\tMatchKind\x12\x1a\n\x16MATCH_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10MATCH_KIND_EXACT\x10\x01\x12\x15\n\x11MATCH_KIND_PREFIX\x10\x02\x12\x14\n\x10MATCH_KIND_FUZZY\x10\x03*\xd0\x01\n\x0eSymbolValidity\x12\x1f\n\x1bSYMBOL_VALIDITY_UNSPECIFIED\x10\x00\x12 \n\x1cSYMBOL_VALIDITY_KNOWN_ACTIVE\x10\x01\x12\"\n\x1eSYMBOL_VALIDITY_KNOWN_DELISTED\x10\x02\x12\x1b\n\x17SYMBOL_VALIDITY_RENAMED\x10\x03\x12\x1b\n\x17SYMBOL_VALIDITY_UNKNOWN\x10\x04\x12\x1d\n\x19SYMBOL_VALIDITY_MALFORMED\x10\x05\x32\xc6\t\n\rSymbolService\x12^\n\tGetSymbol\x12\'.bifrost.marketdata.v1.GetSymbolRequest\x1a(.bifrost.marketdata.v1.GetSymbolResponse\x12\x64\n\x0bListSymbols\x12).bifrost.marketdata.v1.ListSymbolsRequest\x1a*.bifrost.marketdata.v1.ListSymbolsResponse\x12g\n\x0c\x43reateSymbol\x12*.bifrost.marketdata.v1.CreateSymbolRequest\x1a+.bifrost.marketdata.v1.CreateSymbolResponse\x12g\n\x0cUpdateSymbol\x12*.bifrost.marketdata.v1.UpdateSymbolRequest\x1a+.bifrost.marketdata.v1.UpdateSymbolResponse\x12g\n\x0c\x44\x65leteSymbol\x12*.bifrost.marketdata.v1.DeleteSymbolRequest\x1a+.bifrost.marketdata.v1.DeleteSymbolResponse\x12j\n\rSearchSymbols\x12+.bifrost.marketdata.v1.SearchSymbolsRequest\x1a,.bifrost.marketdata.v1.SearchSymbolsResponse\x12p\n\x0fValidateSymbols\x12-.bifrost.marketdata.v1.ValidateSymbolsRequest\x1a..bifrost.marketdata.v1.ValidateSymbolsResponse\x12\x7f\n\x14ListCorporateActions\x12\x32.bifrost.marketdata.v1.ListCorporateActionsRequest\x1a\x33.bifrost.marketdata.v1.ListCorporateActionsResponse\x12\x85\x01\n\x16\x43reateCorporateActions\x12\x34.bifrost.marketdata.v1.CreateCorporateActionsRequest\x1a\x35.bifrost.marketdata.v1.CreateCorporateActionsResponse\x12\x61\n\nGetCompany\x12(.bifrost.marketdata.v1.GetCompanyRequest\x1a).bifrost.marketdata.v1.GetCompanyResponse\x12j\n\rUpdateCompany\x12+.bifrost.marketdata.v1.UpdateCompanyRequest\x1a,.bifrost.marketdata.v1.UpdateCompanyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*bifrost/marketdata/v1/symbol_service.proto\x12\x15\x62ifrost.marketdata.v1\x1a#bifrost/marketdata/v1/company.proto\x1a,bifrost/marketdata/v1/corporate_action.proto\x1a\"bifrost/marketdata/v1/symbol.proto\x1a google/protobuf/field_mask.proto\"\"\n\x10GetSymbolRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\"B\n\x11GetSymbolResponse\x12-\n\x06symbol\x18\x01 \x01(\x0b\x32\x1d.bifrost.marketdata.v1.Symbol\"\xd9\x01\n\x12ListSymbolsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x33\n\x06status\x18\x03 \x01(\x0e\x32#.bifrost.marketdata.v1.SymbolStatus\x12\r\n\x05venue\x18\x04 \x01(\t\x12\x36\n\x0b\x61sset_class\x18\x05 \x01(\x0e\x32!.bifrost.marketdata.v1.AssetClass\x12\x10\n\x08order_by\x18\x06 \x01(\t\x12\x0e\n\x06sector\x18\x07 \x01(\t\"^\n\x13ListSymbolsResponse\x12.\n\x07symbols\x18\x01 \x03(\x0b\x32\x1d.bifrost.marketdata.v1.Symbol\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"D\n\x13\x43reateSymbolRequest\x12-\n\x06symbol\x18\x01 \x01(\x0b\x32\x1d.bifrost.marketdata.v1.Symbol\"E\n\x14\x43reateSymbolResponse\x12-\n\x06symbol\x18\x01 \x01(\x0b\x32\x1d.bifrost.marketdata.v1.Symbol\"\xd0\x01\n\x13UpdateSymbolRequest\x12\x16\n\x0e\x63urrent_symbol\x18\x01 \x01(\t\x12-\n\x06symbol\x18\x02 \x01(\x0b\x32\x1d.bifrost.marketdata.v1.Symbol\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_date\x18\x04 \x01(\t\x12\x12\n\nstatus_day\x18\x05 \x01(\t\x12\x15\n\rstatus_reason\x18\x06 \x01(\t\"E\n\x14UpdateSymbolResponse\x12-\n\x06symbol\x18\x01 \x01(\x0b\x32\x1d.bifrost.marketdata.v1.Symbol\"4\n\x13\x44\x65leteSymbolRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\",\n\x14\x44\x65leteSymbolResponse\x12\x14\n\x0c\x64\x65leted_bars\x18\x01 \x01(\x03\"4\n\x14SearchSymbolsRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\"L\n\x15SearchSymbolsResponse\x12\x33\n\x07matches\x18\x01 \x03(\x0b\x32\".bifrost.marketdata.v1.SymbolMatch\"{\n\x0bSymbolMatch\x12-\n\x06symbol\x18\x01 \x01(\x0b\x32\x1d.bifrost.marketdata.v1.Symbol\x12.\n\x04kind\x18\x02 \x01(\x0e\x32 .bifrost.marketdata.v1.MatchKind\x12\r\n\x05score\x18\x03 \x01(\x01\")\n\x16ValidateSymbolsRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\"Q\n\x17ValidateSymbolsResponse\x12\x36\n\x08verdicts\x18\x01 \x03(\x0b\x32$.bifrost.marketdata.v1.SymbolVerdict\"}\n\rSymbolVerdict\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x37\n\x08validity\x18\x02 \x01(\x0e\x32%.bifrost.marketdata.v1.SymbolValidity\x12\x12\n\nrenamed_to\x18\x03 \x01(\t\x12\x0f\n\x07problem\x18\x04 \x01(\t\"\xb4\x01\n\x1bListCorporateActionsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x38\n\x04kind\x18\x02 \x01(\x0e\x32*.bifrost.marketdata.v1.CorporateActionKind\x12\x12\n\nstart_date\x18\x03 \x01(\t\x12\x10\n\x08\x65nd_date\x18\x04 \x01(\t\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"p\n\x1cListCorporateActionsResponse\x12\x37\n\x07\x61\x63tions\x18\x01 \x03(\x0b\x32&.bifrost.marketdata.v1.CorporateAction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"h\n\x1d\x43reateCorporateActionsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x37\n\x07\x61\x63tions\x18\x02 \x03(\x0b\x32&.bifrost.marketdata.v1.CorporateAction\"R\n\x1e\x43reateCorporateActionsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x03\x12\x11\n\tunchanged\x18\x02 \x01(\x03\x12\x0b\n\x03seq\x18\x03 \x01(\x03\"#\n\x11GetCompanyRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\"E\n\x12GetCompanyResponse\x12/\n\x07\x63ompany\x18\x01 \x01(\x0b\x32\x1e.bifrost.marketdata.v1.Company\"\x88\x01\n\x14UpdateCompanyRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12/\n\x07\x63ompany\x18\x02 \x01(\x0b\x32\x1e.bifrost.marketdata.v1.Company\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"H\n\x15UpdateCompanyResponse\x12/\n\x07\x63ompany\x18\x01 \x01(\x0b\x32\x1e.bifrost.marketdata.v1.Company*j\n\tMatchKind\x12\x1a\n\x16MATCH_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10MATCH_KIND_EXACT\x10\x01\x12\x15\n\x11MATCH_KIND_PREFIX\x10\x02\x12\x14\n\x10MATCH_KIND_FUZZY\x10\x03*\xd0\x01\n\x0eSymbolValidity\x12\x1f\n\x1bSYMBOL_VALIDITY_UNSPECIFIED\x10\x00\x12 \n\x1cSYMBOL_VALIDITY_KNOWN_ACTIVE\x10\x01\x12\"\n\x1eSYMBOL_VALIDITY_KNOWN_DELISTED\x10\x02\x12\x1b\n\x17SYMBOL_VALIDITY_RENAMED\x10\x03\x12\x1b\n\x17SYMBOL_VALIDITY_UNKNOWN\x10\x04\x12\x1d\n\x19SYMBOL_VALIDITY_MALFORMED\x10\x05\x32\xc6\t\n\rSymbolService\x12^\n\tGetSymbol\x12\'.bifrost.marketdata.v1.GetSymbolRequest\x1a(.bifrost.marketdata.v1.GetSymbolResponse\x12\x64\n\x0bListSymbols\x12).bifrost.marketdata.v1.ListSymbolsRequest\x1a*.bifrost.marketdata.v1.ListSymbolsResponse\x12g\n\x0c\x43reateSymbol\x12*.bifrost.marketdata.v1.CreateSymbolRequest\x1a+.bifrost.marketdata.v1.CreateSymbolResponse\x12g\n\x0cUpdateSymbol\x12*.bifrost.marketdata.v1.UpdateSymbolRequest\x1a+.bifrost.marketdata.v1.UpdateSymbolResponse\x12g\n\x0c\x44\x65leteSymbol\x12*.bifrost.marketdata.v1.DeleteSymbolRequest\x1a+.bifrost.marketdata.v1.DeleteSymbolResponse\x12j\n\rSearchSymbols\x12+.bifrost.marketdata.v1.SearchSymbolsRequest\x1a,.bifrost.marketdata.v1.SearchSymbolsResponse\x12p\n\x0fValidateSymbols\x12-.bifrost.marketdata.v1.ValidateSymbolsRequest\x1a..bifrost.marketdata.v1.ValidateSymbolsResponse\x12\x7f\n\x14ListCorporateActions\x12\x32.bifrost.marketdata.v1.ListCorporateActionsRequest\x1a\x33.bifrost.marketdata.v1.ListCorporateActionsResponse\x12\x85\x01\n\x16\x43reateCorporateActions\x12\x34.bifrost.marketdata.v1.CreateCorporateActionsRequest\x1a\x35.bifrost.marketdata.v1.CreateCorporateActionsResponse\x12\x61\n\nGetCompany\x12(.bifrost.marketdata.v1.GetCompanyRequest\x1a).bifrost.marketdata.v1.GetCompanyResponse\x12j\n\rUpdateCompany\x12+.bifrost.marketdata.v1.UpdateCompanyRequest\x1a,.bifrost.marketdata.v1.UpdateCompanyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bifrost.marketdata.v1.symbol_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MATCHKIND']._serialized_start=2440
-  _globals['_MATCHKIND']._serialized_end=2546
-  _globals['_SYMBOLVALIDITY']._serialized_start=2549
-  _globals['_SYMBOLVALIDITY']._serialized_end=2757
+  _globals['_MATCHKIND']._serialized_start=2483
+  _globals['_MATCHKIND']._serialized_end=2589
+  _globals['_SYMBOLVALIDITY']._serialized_start=2592
+  _globals['_SYMBOLVALIDITY']._serialized_end=2800
   _globals['_GETSYMBOLREQUEST']._serialized_start=222
   _globals['_GETSYMBOLREQUEST']._serialized_end=256
   _globals['_GETSYMBOLRESPONSE']._serialized_start=258
@@ -52,41 +52,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATESYMBOLRESPONSE']._serialized_start=712
   _globals['_CREATESYMBOLRESPONSE']._serialized_end=781
   _globals['_UPDATESYMBOLREQUEST']._serialized_start=784
-  _globals['_UPDATESYMBOLREQUEST']._serialized_end=949
-  _globals['_UPDATESYMBOLRESPONSE']._serialized_start=951
-  _globals['_UPDATESYMBOLRESPONSE']._serialized_end=1020
-  _globals['_DELETESYMBOLREQUEST']._serialized_start=1022
-  _globals['_DELETESYMBOLREQUEST']._serialized_end=1074
-  _globals['_DELETESYMBOLRESPONSE']._serialized_start=1076
-  _globals['_DELETESYMBOLRESPONSE']._serialized_end=1120
-  _globals['_SEARCHSYMBOLSREQUEST']._serialized_start=1122
-  _globals['_SEARCHSYMBOLSREQUEST']._serialized_end=1174
-  _globals['_SEARCHSYMBOLSRESPONSE']._serialized_start=1176
-  _globals['_SEARCHSYMBOLSRESPONSE']._serialized_end=1252
-  _globals['_SYMBOLMATCH']._serialized_start=1254
-  _globals['_SYMBOLMATCH']._serialized_end=1377
-  _globals['_VALIDATESYMBOLSREQUEST']._serialized_start=1379
-  _globals['_VALIDATESYMBOLSREQUEST']._serialized_end=1420
-  _globals['_VALIDATESYMBOLSRESPONSE']._serialized_start=1422
-  _globals['_VALIDATESYMBOLSRESPONSE']._serialized_end=1503
-  _globals['_SYMBOLVERDICT']._serialized_start=1505
-  _globals['_SYMBOLVERDICT']._serialized_end=1630
-  _globals['_LISTCORPORATEACTIONSREQUEST']._serialized_start=1633
-  _globals['_LISTCORPORATEACTIONSREQUEST']._serialized_end=1813
-  _globals['_LISTCORPORATEACTIONSRESPONSE']._serialized_start=1815
-  _globals['_LISTCORPORATEACTIONSRESPONSE']._serialized_end=1927
-  _globals['_CREATECORPORATEACTIONSREQUEST']._serialized_start=1929
-  _globals['_CREATECORPORATEACTIONSREQUEST']._serialized_end=2033
-  _globals['_CREATECORPORATEACTIONSRESPONSE']._serialized_start=2035
-  _globals['_CREATECORPORATEACTIONSRESPONSE']._serialized_end=2117
-  _globals['_GETCOMPANYREQUEST']._serialized_start=2119
-  _globals['_GETCOMPANYREQUEST']._serialized_end=2154
-  _globals['_GETCOMPANYRESPONSE']._serialized_start=2156
-  _globals['_GETCOMPANYRESPONSE']._serialized_end=2225
-  _globals['_UPDATECOMPANYREQUEST']._serialized_start=2228
-  _globals['_UPDATECOMPANYREQUEST']._serialized_end=2364
-  _globals['_UPDATECOMPANYRESPONSE']._serialized_start=2366
-  _globals['_UPDATECOMPANYRESPONSE']._serialized_end=2438
-  _globals['_SYMBOLSERVICE']._serialized_start=2760
-  _globals['_SYMBOLSERVICE']._serialized_end=3982
+  _globals['_UPDATESYMBOLREQUEST']._serialized_end=992
+  _globals['_UPDATESYMBOLRESPONSE']._serialized_start=994
+  _globals['_UPDATESYMBOLRESPONSE']._serialized_end=1063
+  _globals['_DELETESYMBOLREQUEST']._serialized_start=1065
+  _globals['_DELETESYMBOLREQUEST']._serialized_end=1117
+  _globals['_DELETESYMBOLRESPONSE']._serialized_start=1119
+  _globals['_DELETESYMBOLRESPONSE']._serialized_end=1163
+  _globals['_SEARCHSYMBOLSREQUEST']._serialized_start=1165
+  _globals['_SEARCHSYMBOLSREQUEST']._serialized_end=1217
+  _globals['_SEARCHSYMBOLSRESPONSE']._serialized_start=1219
+  _globals['_SEARCHSYMBOLSRESPONSE']._serialized_end=1295
+  _globals['_SYMBOLMATCH']._serialized_start=1297
+  _globals['_SYMBOLMATCH']._serialized_end=1420
+  _globals['_VALIDATESYMBOLSREQUEST']._serialized_start=1422
+  _globals['_VALIDATESYMBOLSREQUEST']._serialized_end=1463
+  _globals['_VALIDATESYMBOLSRESPONSE']._serialized_start=1465
+  _globals['_VALIDATESYMBOLSRESPONSE']._serialized_end=1546
+  _globals['_SYMBOLVERDICT']._serialized_start=1548
+  _globals['_SYMBOLVERDICT']._serialized_end=1673
+  _globals['_LISTCORPORATEACTIONSREQUEST']._serialized_start=1676
+  _globals['_LISTCORPORATEACTIONSREQUEST']._serialized_end=1856
+  _globals['_LISTCORPORATEACTIONSRESPONSE']._serialized_start=1858
+  _globals['_LISTCORPORATEACTIONSRESPONSE']._serialized_end=1970
+  _globals['_CREATECORPORATEACTIONSREQUEST']._serialized_start=1972
+  _globals['_CREATECORPORATEACTIONSREQUEST']._serialized_end=2076
+  _globals['_CREATECORPORATEACTIONSRESPONSE']._serialized_start=2078
+  _globals['_CREATECORPORATEACTIONSRESPONSE']._serialized_end=2160
+  _globals['_GETCOMPANYREQUEST']._serialized_start=2162
+  _globals['_GETCOMPANYREQUEST']._serialized_end=2197
+  _globals['_GETCOMPANYRESPONSE']._serialized_start=2199
+  _globals['_GETCOMPANYRESPONSE']._serialized_end=2268
+  _globals['_UPDATECOMPANYREQUEST']._serialized_start=2271
+  _globals['_UPDATECOMPANYREQUEST']._serialized_end=2407
+  _globals['_UPDATECOMPANYRESPONSE']._serialized_start=2409
+  _globals['_UPDATECOMPANYRESPONSE']._serialized_end=2481
+  _globals['_SYMBOLSERVICE']._serialized_start=2803
+  _globals['_SYMBOLSERVICE']._serialized_end=4025
 # @@protoc_insertion_point(module_scope)

@@ -273,10 +273,16 @@ class UpdateSymbolRequest(_message.Message):
     SYMBOL_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
     EFFECTIVE_DATE_FIELD_NUMBER: _builtins.int
+    STATUS_DAY_FIELD_NUMBER: _builtins.int
+    STATUS_REASON_FIELD_NUMBER: _builtins.int
     current_symbol: _builtins.str
     """The ticker that it has now, or had. Required."""
     effective_date: _builtins.str
     """First session under the new ticker, ISO 8601 date. Required with `symbol` in the mask, and only then."""
+    status_day: _builtins.str
+    """When the new status began, ISO 8601 date; empty: not known. Only with `status` in the mask."""
+    status_reason: _builtins.str
+    """Why, for people; at most 500 characters, no NUL. Only with `status` in the mask."""
     @_builtins.property
     def symbol(self) -> _symbol_pb2.Symbol:
         """The new values of the fields in the mask. Required."""
@@ -294,10 +300,12 @@ class UpdateSymbolRequest(_message.Message):
         symbol: _symbol_pb2.Symbol | None = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
         effective_date: _builtins.str = ...,
+        status_day: _builtins.str = ...,
+        status_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["symbol", b"symbol", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_symbol", b"current_symbol", "effective_date", b"effective_date", "symbol", b"symbol", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_symbol", b"current_symbol", "effective_date", b"effective_date", "status_day", b"status_day", "status_reason", b"status_reason", "symbol", b"symbol", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -74,8 +74,10 @@ class AlphaVantageDialect:
         return self._before
 
     def _answer(self, call: PlayedCall) -> Reply:
-        symbol = call.query["symbol"].replace("-", ".")
         function = call.query["function"]
+        if function == "LISTING_STATUS":
+            return _as_listings(self._truth, is_listed=call.query["state"] == "active")
+        symbol = call.query["symbol"].replace("-", ".")
         if function == "OVERVIEW":
             return _json(self._overview(symbol))
         refusal = self._refusal(call)
@@ -179,6 +181,21 @@ def _as_csv(names: list[str], rows: list[Row]) -> Reply:
     return Reply(
         "".join(f"{line}\r\n" for line in lines).encode(), content_type="application/x-download"
     )
+
+
+def _as_listings(truth: Truth, *, is_listed: bool) -> Reply:
+    lines = ["symbol,name,exchange,assetType,ipoDate,delistingDate,status"]
+    for one in truth.listings:
+        if one.is_listed == is_listed:
+            gone = "null" if is_listed else str(one.delisted_on)
+            status = "Active" if is_listed else "Delisted"
+            spelled = one.symbol.replace(".", "-")
+            kind = "ETF" if "ETF" in one.name else "Stock"
+            lines.append(
+                f'{spelled},"{one.name}",{one.exchange},{kind},{one.listed_on},{gone},{status}'
+            )
+    body = "".join(f"{line}\r\n" for line in lines).encode()
+    return Reply(body, content_type="application/x-download")
 
 
 def _as_json(call: PlayedCall, names: list[str], rows: list[Row], zone: str) -> Reply:
