@@ -54,7 +54,8 @@ def executed(
         checkers = QualityCheckers(storage.pools, storage.actions, claims, one.clock)
         pipeline = Pipeline(claims, storage.intake, checkers.make)
         tasks = await claims.open_tasks(claim)
-        return await pipeline.run(claim, one.provider, tasks, one.ingestion.runs.identity)
+        runs = one.ingestion.runs
+        return await pipeline.run(claim, one.provider, tasks, runs.identity, runs.tickers)
 
     return asyncio.create_task(work())
 
