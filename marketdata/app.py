@@ -33,6 +33,7 @@ from marketdata.rpc.server import SERVICE_NAMES, Services, bind, build_server
 from marketdata.servicers.bars import BarsServicer
 from marketdata.servicers.ingestion import IngestionServicer
 from marketdata.servicers.symbols import SymbolServicer
+from marketdata.servicers.token_signers import build_signers
 from marketdata.storage.actions import ActionStore
 from marketdata.storage.address import Address
 from marketdata.storage.bar_reader import BarReader
@@ -59,6 +60,7 @@ from marketdata.storage.statistics import StatisticsReader
 from marketdata.storage.symbol_deletion import SymbolDeleter
 from marketdata.storage.symbols import SymbolStore
 from marketdata.storage.version_trim import VersionTrimmer
+from marketdata.streaming.hub import build_hub
 from marketdata.streaming.tailer import LogTailer
 
 log = logging.getLogger(__name__)
@@ -255,11 +257,9 @@ def _ingestion(
 
 
 def _maintenance(pools: Pools, settings: Settings) -> Maintenance:
-    versions = VersionTrimmer(pools, timedelta(days=settings.revisions_keep_days))
-    log_entries = LogTrimmer(pools, timedelta(days=settings.log_keep_days))
     trimmers: dict[str, Trimmer] = {
-        "superseded versions": versions,
-        "change log": log_entries,
+        "superseded versions": VersionTrimmer(pools, timedelta(days=settings.revisions_keep_days)),
+        "change log": LogTrimmer(pools, timedelta(days=settings.log_keep_days)),
         "ingestion runs": RunTrimmer(pools, timedelta(days=settings.runs_keep_days)),
     }
     return Maintenance(pools, Upkeep(pools, SystemClock(), trimmers).steps())
@@ -270,10 +270,10 @@ class _Frontend:
 
     def __init__(self, stores: Stores, settings: Settings, ingestion: Ingestion) -> None:
         self._stores = stores
-        self._admission = AdmissionInterceptor(
-            AdmissionLimits(streams=settings.stream_pool_size, calls=settings.max_calls)
-        )
+        limits = settings.stream_pool_size, settings.max_subscriptions, settings.max_calls
+        self._admission = AdmissionInterceptor(AdmissionLimits(*limits))
         self._health = HealthMonitor(self._probe, SERVICE_NAMES, stores.pools.report_database)
+        self._hub = build_hub(stores.tailer, stores.pools, stores.symbols, stores.reader)
         services = Services(
             symbols=SymbolServicer(
                 stores.symbols, stores.symbol_deleter, stores.actions, stores.companies
@@ -287,6 +287,8 @@ class _Frontend:
                 stores.intake,
                 stores.deleter,
                 ingestion.providers.describe,
+                self._hub,
+                build_signers(settings.token_key.get_secret_value(), stores.pools),
                 SystemClock(),
             ),
             ingestion=IngestionServicer(

@@ -23,6 +23,7 @@ from marketdata.providers.options import (
     TIINGO_ADDRESS,
     ProviderOptions,
 )
+from marketdata.wire.resume_token import LEAST_KEY_CHARACTERS
 
 DEFAULT_PORT: Final = 8001
 
@@ -98,6 +99,16 @@ class Settings(BaseSettings):
     )
     max_calls: Annotated[int, Field(ge=1, le=100_000)] = Field(
         512, validation_alias="MARKETDATA_MAX_CALLS", description="Most other calls at a time"
+    )
+    max_subscriptions: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        1_000,
+        validation_alias="MARKETDATA_MAX_SUBSCRIPTIONS",
+        description="Most subscriptions at a time",
+    )
+    token_key: SecretStr = Field(
+        SecretStr(""),
+        validation_alias="MARKETDATA_TOKEN_KEY",
+        description="Signs resume tokens, 16 characters or more; empty: a key that the database keeps",
     )
     reflection: bool = Field(
         True,  # noqa: FBT003 -- a default, not an argument
@@ -263,6 +274,14 @@ class Settings(BaseSettings):
     def _know_who_asks(cls, value: str | None, info: ValidationInfo) -> str | None:
         if info.data.get("db_host") and not value:
             raise ValueError("is needed with DB_HOST")
+        return value
+
+    @field_validator("token_key")
+    @classmethod
+    def _sign_with_enough(cls, value: SecretStr) -> SecretStr:
+        if 0 < len(value.get_secret_value()) < LEAST_KEY_CHARACTERS:
+            problem = f"has under {LEAST_KEY_CHARACTERS} characters"
+            raise ValueError(f"{problem}; make a longer one, or leave it empty")
         return value
 
     @field_validator("alpha_vantage_url", "alpaca_url", "tiingo_url")

@@ -19,6 +19,11 @@ from marketdata.client.answers import (
     UnadjustedAction,
 )
 from marketdata.client.bar_stream import BarStream
+from marketdata.client.bar_subscription import (
+    BarSubscription,
+    SubscriptionState,
+    SubscriptionUpdate,
+)
 from marketdata.client.bars import Bars
 from marketdata.client.channels import DEFAULT_ADDRESS
 from marketdata.client.company_calls import CompanyField
@@ -33,7 +38,7 @@ from marketdata.client.quarantine_answers import (
 from marketdata.client.retry import RetryPolicy
 from marketdata.client.service import DEFAULT_TIMEOUT_SECONDS, MarketDataClient
 from marketdata.client.symbol_calls import SymbolField
-from marketdata.client.sync import SyncBarStream, SyncMarketDataClient
+from marketdata.client.sync import SyncBarStream, SyncBarSubscription, SyncMarketDataClient
 from marketdata.client.upload import RejectedBars, UploadResult
 from marketdata.domain.adjustment import Adjustment
 from marketdata.domain.bar_order import BarOrder
@@ -48,6 +53,17 @@ from marketdata.domain.ingestion_target import IngestionTarget, NewIngestionTarg
 from marketdata.domain.provider import ProviderDescription
 from marketdata.domain.quality.rules import QualityRule, Severity
 from marketdata.domain.quarantine import QuarantineFilter, QuarantineState
+from marketdata.domain.subscription import (
+    ActionsChange,
+    BarsChange,
+    CaughtUp,
+    Heartbeat,
+    RangeChange,
+    RangeReason,
+    SlowReaderPolicy,
+    Subscribed,
+    SymbolsChange,
+)
 from marketdata.domain.symbol import AssetClass, NewSymbol, Symbol, SymbolStatus
 from marketdata.domain.symbol_query import (
     MatchKind,
@@ -61,6 +77,7 @@ from marketdata.domain.timeframe import Timeframe
 __all__ = [
     "DEFAULT_ADDRESS",
     "DEFAULT_TIMEOUT_SECONDS",
+    "ActionsChange",
     "ActionsCreated",
     "Adjustment",
     "AppliedRead",
@@ -72,12 +89,15 @@ __all__ = [
     "BarOrder",
     "BarPage",
     "BarStream",
+    "BarSubscription",
     "BarVersion",
     "Bars",
+    "BarsChange",
     "BarsCreated",
     "BarsDeleted",
     "BarsDropped",
     "BarsReleased",
+    "CaughtUp",
     "Company",
     "CompanyFacts",
     "CompanyField",
@@ -86,6 +106,7 @@ __all__ = [
     "Coverage",
     "CoverageGap",
     "GapReason",
+    "Heartbeat",
     "IngestionMode",
     "IngestionTarget",
     "LatestBar",
@@ -99,6 +120,8 @@ __all__ = [
     "QuarantineFilter",
     "QuarantineState",
     "QuarantinedBar",
+    "RangeChange",
+    "RangeReason",
     "RefusedDecision",
     "RejectedBars",
     "RetryPolicy",
@@ -109,6 +132,10 @@ __all__ = [
     "SessionCounts",
     "SessionHours",
     "Severity",
+    "SlowReaderPolicy",
+    "Subscribed",
+    "SubscriptionState",
+    "SubscriptionUpdate",
     "Symbol",
     "SymbolField",
     "SymbolMatch",
@@ -116,7 +143,9 @@ __all__ = [
     "SymbolStatus",
     "SymbolValidity",
     "SymbolVerdict",
+    "SymbolsChange",
     "SyncBarStream",
+    "SyncBarSubscription",
     "SyncMarketDataClient",
     "TargetField",
     "Timeframe",

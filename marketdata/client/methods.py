@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
+from bifrost.marketdata.v1 import bar_subscription_pb2 as subscriptions
 from bifrost.marketdata.v1 import bars_service_pb2 as bars
 from bifrost.marketdata.v1 import ingestion_service_pb2 as ingestion
 from bifrost.marketdata.v1 import ingestion_target_pb2 as targets
@@ -120,6 +121,7 @@ GET_BAR_STATISTICS: Final = Method[bars.GetBarStatisticsRequest, bars.GetBarStat
 # Streams are resumed by the client at their position, so gRPC's own retries stay away from them. The
 # bytes come as they are: each column is then copied only once.
 STREAM_BARS: Final = Method[bars.StreamBarsRequest, bytes](f"{_BARS}StreamBars", None)
+SUBSCRIBE_BARS: Final = Method[subscriptions.SubscribeBarsRequest, bytes](f"{_BARS}SubscribeBars", None)
 UPLOAD_BARS: Final = Method[bytes, bars.UploadBarsResponse](
     f"{_BARS}UploadBars", bars.UploadBarsResponse.FromString
 )
@@ -201,6 +203,7 @@ METHODS: Final = (
     BATCH_GET_LATEST_BARS,
     LIST_BARS,
     STREAM_BARS,
+    SUBSCRIBE_BARS,
     CREATE_BARS,
     UPLOAD_BARS,
     DELETE_BARS,

@@ -20,6 +20,10 @@ _FACTOR: Final = 2.0
 _LEAST_PART: Final = 0.5
 
 
+# What metadata of an error have where the call can go on.
+_POSITIONS: Final = frozenset({"resume_symbol", "resume_token"})
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """When an interrupted stream or upload is given up.
@@ -108,5 +112,5 @@ def _may_pass(error: ServiceError) -> bool:
     return (
         isinstance(error, ResourceExhaustedError)
         and not isinstance(error, StorageFullError)
-        and (error.retry_after_seconds is not None or "resume_symbol" in error.metadata)
+        and (error.retry_after_seconds is not None or not _POSITIONS.isdisjoint(error.metadata))
     )

@@ -6,7 +6,6 @@ from typing import Final, Self
 import grpc
 
 from marketdata.client.aio_transport import AioTransport
-from marketdata.client.bar_reads import BarReads
 from marketdata.client.bar_revisions import BarRevisions
 from marketdata.client.bar_writes import BarWrites
 from marketdata.client.channels import DEFAULT_ADDRESS, channel_options
@@ -15,6 +14,7 @@ from marketdata.client.ingestion_calls import IngestionCalls
 from marketdata.client.ingestion_target_calls import IngestionTargetCalls
 from marketdata.client.quarantine_calls import QuarantineCalls
 from marketdata.client.retry import DEFAULT_RETRIES, RetryPolicy
+from marketdata.client.subscription_calls import BarSubscriptions
 from marketdata.client.symbol_calls import SymbolCalls
 from marketdata.client.transport import Transport
 
@@ -26,7 +26,7 @@ DEFAULT_TIMEOUT_SECONDS: Final = 60.0
 class MarketDataClient(
     SymbolCalls,
     CompanyCalls,
-    BarReads,
+    BarSubscriptions,
     BarRevisions,
     BarWrites,
     IngestionCalls,
@@ -41,7 +41,7 @@ class MarketDataClient(
     Failures are the classes of `marketdata.errors`, as the service raised them. gRPC itself retries
     calls that can be repeated (all but creating, changing and deleting symbols, deleting bars, deciding
     of the quarantine, and creating and deleting targets) when the service is unavailable for a moment;
-    streams and uploads go on where they were interrupted.
+    streams, subscriptions and uploads go on where they were interrupted.
 
     Parameters
     ----------

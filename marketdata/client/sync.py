@@ -12,6 +12,7 @@ import grpc
 
 from marketdata.client.answers import AppliedRead
 from marketdata.client.bar_stream import BarStream
+from marketdata.client.bar_subscription import BarSubscription, SubscriptionUpdate
 from marketdata.client.blocking_transport import BlockingTransport
 from marketdata.client.channels import DEFAULT_ADDRESS, channel_options
 from marketdata.client.driving import next_of, run
@@ -60,6 +61,16 @@ def _streaming(
     return call
 
 
+def _subscribing(
+    method: Callable[Concatenate[MarketDataClient, P], BarSubscription],
+) -> Own[P, "SyncBarSubscription"]:
+    @wraps(method)
+    def call(self: "SyncMarketDataClient", /, *args: P.args, **kwargs: P.kwargs) -> SyncBarSubscription:
+        return SyncBarSubscription(method(self._client, *args, **kwargs))
+
+    return call
+
+
 class SyncBarStream:
     """Bars as they arrive: ``for frame in stream``; see `BarStream`.
 
@@ -93,6 +104,36 @@ class SyncBarStream:
     def close(self) -> None:
         """End the stream, whatever has not arrived; the service stops reading at once."""
         run(self._stream.aclose())
+
+
+class SyncBarSubscription:
+    """Updates as they come: ``for update in subscription``; see `BarSubscription`.
+
+    It belongs to one thread at a time, which it blocks while nothing changes. It is ended by ``close``,
+    or by ``with``.
+    """
+
+    def __init__(self, subscription: BarSubscription) -> None:
+        self._subscription = subscription
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> SubscriptionUpdate:
+        try:
+            return next_of(self._subscription)
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the subscription."""
+        run(self._subscription.aclose())
 
 
 class SyncMarketDataClient:
@@ -159,6 +200,7 @@ class SyncMarketDataClient:
 
     bars = _blocking(MarketDataClient.bars)
     stream_bars = _streaming(MarketDataClient.stream_bars)
+    subscribe = _subscribing(MarketDataClient.subscribe)
     get_latest_bar = _blocking(MarketDataClient.get_latest_bar)
     get_latest_bars = _blocking(MarketDataClient.get_latest_bars)
     list_bars = _blocking(MarketDataClient.list_bars)

@@ -1,11 +1,12 @@
 """Which calls run: bounded in number while serving, ended in order while draining.
 
-Streams and short calls have limits of their own, so that neither starves the other. What is beyond a
-limit is refused at once, instead of queueing past its deadline.
+Streams, subscriptions and short calls have limits of their own, so that none starves another. What is
+beyond a limit is refused at once, instead of queueing past its deadline.
 """
 
 import asyncio
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Final
 
 from marketdata.errors import ResourceExhaustedError, ServerDrainingError
@@ -13,10 +14,23 @@ from marketdata.rpc.behaviour import Behaviour, CallInterceptor, Context, Method
 
 # Health must answer while everything else is refused.
 _ALWAYS_ADMITTED: Final = "/grpc.health.v1."
-# Streams that hold neither a database connection nor a thread, and may go on for hours: counted among
-# the short calls, and not waited for when the server stops.
-_WATCHES: Final = frozenset({"/bifrost.marketdata.v1.IngestionService/WatchIngestionRun"})
 _RETRY_AFTER_SECONDS: Final = 1.0
+
+
+class _Class(Enum):
+    """What calls are counted with; the value names them in errors."""
+
+    STREAM = "streams"
+    SUBSCRIPTION = "subscriptions"
+    CALL = "calls"
+
+
+# Streams that hold neither a database connection nor a thread, and may go on for hours: they are not
+# waited for when the server stops.
+_WATCHES: Final = {
+    "/bifrost.marketdata.v1.IngestionService/WatchIngestionRun": _Class.CALL,
+    "/bifrost.marketdata.v1.BarsService/SubscribeBars": _Class.SUBSCRIPTION,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +41,14 @@ class AdmissionLimits:
     ----------
     streams : int
         Calls that answer with a stream; each holds a database connection and a thread.
+    subscriptions : int
+        Calls that tell of changes until somebody ends them.
     calls : int
         All others.
     """
 
     streams: int = 40
+    subscriptions: int = 1_000
     calls: int = 512
 
 
@@ -45,8 +62,12 @@ class AdmissionInterceptor(CallInterceptor):
     """
 
     def __init__(self, limits: AdmissionLimits) -> None:
-        self._limits = {True: limits.streams, False: limits.calls}
-        self._running = {True: 0, False: 0}
+        self._limits = {
+            _Class.STREAM: limits.streams,
+            _Class.SUBSCRIPTION: limits.subscriptions,
+            _Class.CALL: limits.calls,
+        }
+        self._running = dict.fromkeys(_Class, 0)
         self._admitted_tasks: set[asyncio.Task[Any]] = set()
         self._watch_tasks: set[asyncio.Task[Any]] = set()
         self._is_draining = False
@@ -55,20 +76,19 @@ class AdmissionInterceptor(CallInterceptor):
         """Count the calls while they run."""
         if method.name.startswith(_ALWAYS_ADMITTED):
             return self._watched(inner)
-        is_watch = method.name in _WATCHES
-        is_stream = method.is_stream and not is_watch
-        tasks = self._watch_tasks if is_watch else self._admitted_tasks
+        of = _WATCHES.get(method.name, _Class.STREAM if method.is_stream else _Class.CALL)
+        tasks = self._watch_tasks if method.name in _WATCHES else self._admitted_tasks
 
         async def admitted(request: Any, context: Context) -> Any:
-            self._check(is_stream=is_stream)
+            self._check(of)
             task = _current_task()
-            self._running[is_stream] += 1
+            self._running[of] += 1
             tasks.add(task)
             try:
                 return await inner(request, context)
             finally:
                 tasks.discard(task)
-                self._running[is_stream] -= 1
+                self._running[of] -= 1
 
         return admitted
 
@@ -95,17 +115,16 @@ class AdmissionInterceptor(CallInterceptor):
 
         return watched
 
-    def _check(self, *, is_stream: bool) -> None:
+    def _check(self, of: _Class) -> None:
         if self._is_draining:
             raise ServerDrainingError(
                 "the server is stopping; send the call again, to another one or in a moment",
                 retry_after_seconds=_RETRY_AFTER_SECONDS,
             )
-        limit = self._limits[is_stream]
-        if self._running[is_stream] >= limit:
-            kind = "streams" if is_stream else "calls"
+        limit = self._limits[of]
+        if self._running[of] >= limit:
             raise ResourceExhaustedError(
-                f"the server runs {limit} {kind} already; send it again in a second",
+                f"the server runs {limit} {of.value} already; send it again in a second",
                 metadata={"limit": str(limit)},
                 retry_after_seconds=_RETRY_AFTER_SECONDS,
             )

@@ -22,7 +22,9 @@ MOST_BATCH_BYTES: Final = 8 * 1024 * 1024
 # Beyond this gRPC itself refuses, with a text of its own, before the bytes are kept.
 MOST_RECEIVED_BYTES: Final = 16 * 1024 * 1024
 
-BULK_METHODS: Final = frozenset({"/bifrost.marketdata.v1.BarsService/StreamBars"})
+BULK_METHODS: Final = frozenset(
+    f"/bifrost.marketdata.v1.BarsService/{name}" for name in ("StreamBars", "SubscribeBars")
+)
 _OWN_METHODS: Final = "/bifrost."
 
 

@@ -17,6 +17,8 @@ from marketdata.domain.bar_selection import select_good_bars
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.provider import ProviderDescription
 from marketdata.errors import InvalidRequestError, StreamStalledError
+from marketdata.servicers.bar_subscriptions import SubscriptionCalls
+from marketdata.servicers.token_signers import TokenSigners
 from marketdata.storage.adjustments import UnadjustedAction
 from marketdata.storage.bar_reader import BarReader, BarSnapshot
 from marketdata.storage.coverage import CoverageReader
@@ -26,6 +28,7 @@ from marketdata.storage.latest import LatestBarReader
 from marketdata.storage.latest_as_of import PastLatestBarReader
 from marketdata.storage.revisions import RevisionReader
 from marketdata.storage.statistics import StatisticsReader
+from marketdata.streaming.hub import SubscriptionHub
 from marketdata.wire.bars_requests import page_position, parse_list_bars, parse_stream_bars
 from marketdata.wire.bars_responses import (
     encode_stream_batch,
@@ -59,7 +62,7 @@ from marketdata.wire.times import to_timestamp
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class BarsServicer(BarsServiceServicer):
+class BarsServicer(SubscriptionCalls, BarsServiceServicer):  # type: ignore[misc] # coroutines that write
     """Serves bars.
 
     Parameters
@@ -80,6 +83,10 @@ class BarsServicer(BarsServiceServicer):
         Deletes bars.
     providers : callable
         Describes all providers: how far back they reach.
+    hub : SubscriptionHub
+        Begins subscriptions.
+    signers : TokenSigners
+        Sign what resumes them.
     clock : Clock
         Says what has ended.
     """
@@ -94,8 +101,11 @@ class BarsServicer(BarsServiceServicer):
         intake: BarIntake,
         deleter: BarDeleter,
         providers: Callable[[], Sequence[ProviderDescription]],
+        hub: SubscriptionHub,
+        signers: TokenSigners,
         clock: Clock,
     ) -> None:
+        super().__init__(hub, signers)
         self._reader = reader
         self._latest = latest
         self._past_latest = PastLatestBarReader(reader)
@@ -172,7 +182,8 @@ class BarsServicer(BarsServiceServicer):
         query = parse_stream_bars(request, now_us)
         rows, position = 0, query.resume_after
         async with self._reader.snapshot(query) as snapshot:
-            await context.write(_encode_header(query, snapshot, now_us))
+            token = await self._resume_token(query.symbols, query.timeframe, snapshot.seq)
+            await context.write(_encode_header(query, snapshot, now_us, token))
             encode = partial(_encode_block, query)
             async with aclosing(snapshot.blocks(encode)) as blocks:
                 try:
@@ -314,7 +325,7 @@ def _encode_block(query: BarQuery, frame: BarFrame) -> _EncodedBlock:
     )
 
 
-def _encode_header(query: BarQuery, snapshot: BarSnapshot, now_us: int) -> bytes:
+def _encode_header(query: BarQuery, snapshot: BarSnapshot, now_us: int, token: str) -> bytes:
     return encode_stream_header(
         query,
         snapshot.source,
@@ -322,6 +333,7 @@ def _encode_header(query: BarQuery, snapshot: BarSnapshot, now_us: int) -> bytes
         _unadjusted(snapshot.unadjusted),
         snapshot.seq,
         now_us,
+        token,
     )
 
 

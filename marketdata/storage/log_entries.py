@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
+
 from marketdata.domain.bars import ALL_COLUMNS, BarFrame
 from marketdata.domain.timeframe import Timeframe
 from marketdata.storage.bar_rows import decode_frame
@@ -68,6 +71,21 @@ class LogEntry:
         if self.inline is None:
             return None
         return decode_frame(self.inline, ALL_COLUMNS, self.symbols, self.feeds, many=True)
+
+    @cached_property
+    def rows_by_symbol(self) -> Mapping[str, npt.NDArray[np.int64]]:
+        """Where the bars of each ticker stand in `bars`, in their order; made once for all readers.
+
+        Who wants a few of 5,000 tickers then pays for those only.
+        """
+        if self.bars is None:
+            return {}
+        if len(self.symbols) == 1:
+            return {self.symbols[0]: np.arange(len(self.bars))}
+        index = self.bars.row_symbol_index()
+        order = np.argsort(index, kind="stable")
+        bounds = np.searchsorted(index, np.arange(1, len(self.symbols)), sorter=order)
+        return dict(zip(self.symbols, np.split(order, bounds), strict=True))
 
     @property
     def has_bars_elsewhere(self) -> bool:

@@ -63,13 +63,23 @@ class LogConsumer:
         Everything behind it comes.
     most_bytes : int
         What may wait; a single page may have more.
+    head_seq : int
+        The last one that is known to be committed; the tailer may not have read so far yet.
     """
 
-    def __init__(self, tail: Tail, reader: LogReader, position: LogPosition, most_bytes: int) -> None:
+    def __init__(
+        self,
+        tail: Tail,
+        reader: LogReader,
+        position: LogPosition,
+        most_bytes: int,
+        head_seq: int = 0,
+    ) -> None:
         self._tail = tail
         self._reader = reader
         self._position = position
         self._most_bytes = most_bytes
+        self._head_seq = head_seq
         # Up to here it reads what is stored, from there on it is handed out to; None: not joined yet.
         self._joined_at: int | None = None
         self._waiting: deque[Sequence[LogEntry]] = deque()
@@ -96,6 +106,25 @@ class LogConsumer:
     def is_live(self) -> bool:
         """Whether it has read all that was stored when it joined the tail."""
         return self._joined_at is not None and self._position.seq >= self._joined_at
+
+    async def join(self) -> bool:
+        """Join the tail where it is near; return whether everything up to there was read.
+
+        It waits until the end of the log was found, and for nothing else.
+
+        Raises
+        ------
+        SlowConsumerError, LogTrimmedError, LogGenerationError, LogAheadError, ServerDrainingError
+            As `read`.
+        """
+        while True:
+            self._check()
+            tail = self._tail.position
+            if tail is not None:
+                self._join_if_near(tail.seq)
+                return self.is_live
+            self._is_woken.clear()
+            await self._is_woken.wait()
 
     async def read(self) -> Sequence[LogEntry]:
         """Wait for the next entries; cancelled, it loses none.
@@ -171,7 +200,7 @@ class LogConsumer:
 
     def _join_if_near(self, tail_seq: int) -> None:
         if self._joined_at is None and tail_seq - self._position.seq <= _JOINS_WITHIN:
-            self._joined_at = max(tail_seq, self._position.seq)
+            self._joined_at = max(tail_seq, self._position.seq, self._head_seq)
 
     async def _read_stored(self) -> Sequence[LogEntry]:
         entries = await self._page()

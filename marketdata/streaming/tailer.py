@@ -114,7 +114,8 @@ class LogTailer:
             bounds.admit(position)
         if self._has_ended:
             raise _ended()
-        consumer = LogConsumer(self, self._reader, position or bounds.head, most_bytes)
+        position = position or bounds.head
+        consumer = LogConsumer(self, self._reader, position, most_bytes, bounds.head_seq)
         self._consumers[consumer] = None
         return consumer
 

@@ -70,6 +70,7 @@ def encode_stream_header(
     unadjusted: Iterable[tuple[str, date, str]],
     seq: int,
     read_time_us: int,
+    resume_token: str,
 ) -> bytes:
     """Encode the first message of a stream.
 
@@ -87,6 +88,8 @@ def encode_stream_header(
         Position of the snapshot in the change log.
     read_time_us : int
         When the snapshot was taken, Unix microseconds.
+    resume_token : str
+        Of a subscription behind it; empty where there can be none.
     """
     header = bars_service_pb2.StreamBarsHeader(
         timeframe=TIMEFRAME_TO_PROTO[query.timeframe],
@@ -100,6 +103,7 @@ def encode_stream_header(
         unresolved_symbols=unresolved,
         read_time=to_timestamp(read_time_us),
         snapshot_seq=seq,
+        resume_token=resume_token,
     )
     return bars_service_pb2.StreamBarsResponse(header=header).SerializeToString()
 

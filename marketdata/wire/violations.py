@@ -18,6 +18,11 @@ class Violations:
     def __init__(self) -> None:
         self._found: list[FieldViolation] = []
 
+    @property
+    def are_any(self) -> bool:
+        """Whether something is wrong so far."""
+        return bool(self._found)
+
     def add(self, field: str, reason: str, description: str) -> None:
         """Note that `field` (a proto path) breaks a rule; see `FieldViolation`."""
         self._found.append(FieldViolation(field, reason, description))

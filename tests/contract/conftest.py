@@ -26,6 +26,13 @@ async def service(database: ServerAddress) -> AsyncIterator[Service]:
         yield running
 
 
+@pytest.fixture
+async def following(database: ServerAddress) -> AsyncIterator[Service]:
+    """Give a service as `service` that reads the change log."""
+    async with serving(lambda: database, follows_log=True) as running:
+        yield running
+
+
 @pytest.fixture(scope="module")
 async def known(databases: Databases) -> AsyncIterator[Known]:
     """Give a service that has symbols and bars; the tests of a module share it and change nothing."""

@@ -4,6 +4,7 @@ It is put together by the composition root itself, bound to a free port of the l
 called through a real channel.
 """
 
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from marketdata.rpc.admission import AdmissionInterceptor
 from marketdata.rpc.health import HealthMonitor
 from marketdata.rpc.server import bind
 from marketdata.storage.embedded import ServerAddress
+from marketdata.streaming.hub import SubscriptionHub
 from tests.support.databases import connected
 from tests.support.waiting import until
 
@@ -72,6 +74,7 @@ class Service:
     channel: grpc.aio.Channel
     stores: app.Stores
     admission: AdmissionInterceptor
+    hub: SubscriptionHub
     monitor: HealthMonitor
     waits: ProviderWaits
     bars: "BarsServiceAsyncStub"
@@ -117,7 +120,11 @@ test_settings.__test__ = False  # type: ignore[attr-defined]
 
 @asynccontextmanager
 async def serving(
-    address: Callable[[], ServerAddress], providers: Providers | None = None, **settings: Any
+    address: Callable[[], ServerAddress],
+    providers: Providers | None = None,
+    *,
+    follows_log: bool = False,
+    **settings: Any,
 ) -> AsyncIterator[Service]:
     """Serve a migrated database as the service's role until the end of the context, and call it.
 
@@ -127,6 +134,8 @@ async def serving(
         Asked at every new connection: a test can make the database disappear.
     providers : Providers, optional
         Where bars come from. Default: those of the settings.
+    follows_log : bool
+        Whether it reads the change log, as subscriptions need.
     settings
         By their variables: ``MARKETDATA_MAX_CALLS=1``.
     """
@@ -139,7 +148,12 @@ async def serving(
     frontend = app._Frontend(stores, chosen, ingestion)
     port = bind(frontend.server, "127.0.0.1", 0)
     target = f"127.0.0.1:{port}"
-    async with stores.pools, ingestion.executor.running():
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(stores.pools)
+        if follows_log:
+            await stack.enter_async_context(stores.notifier.running())
+            await stack.enter_async_context(stores.tailer.running())
+        await stack.enter_async_context(ingestion.executor.running())
         await frontend.start()
         try:
             async with grpc.aio.insecure_channel(target) as channel:
@@ -148,6 +162,7 @@ async def serving(
                     channel=channel,
                     stores=stores,
                     admission=frontend._admission,
+                    hub=frontend._hub,
                     monitor=frontend._health,
                     waits=ingesting.waits,
                     bars=BarsServiceStub(channel),

@@ -7,6 +7,7 @@ from typing import Final
 import grpc
 import pytest
 from bifrost.marketdata.v1 import bar_pb2, timeframe_pb2
+from bifrost.marketdata.v1.bar_subscription_pb2 import SubscribeBarsRequest
 from bifrost.marketdata.v1.bars_service_pb2 import (
     CreateBarsRequest,
     GetLatestBarRequest,
@@ -17,6 +18,7 @@ from google.protobuf.message import Message
 
 from tests.contract.bad_bars import BAD_BARS
 from tests.contract.bad_reads import BAD_READS, Case, list_bars, stream_bars
+from tests.contract.bad_subscriptions import BAD_SUBSCRIPTIONS
 from tests.contract.bad_symbols import BAD_SYMBOLS, create_symbol
 from tests.contract.known import Known
 from tests.contract.refusals import Refusal, refusal_of, stream_refusal_of
@@ -24,7 +26,7 @@ from tests.contract.requests import DAY, HOUR, MINUTE, MINUTE_US, MONDAY_US, bat
 from tests.contract.service import CALL_SECONDS, Service, state
 from tests.support.bars import days
 
-CASES: Final = [*BAD_READS, *BAD_BARS, *BAD_SYMBOLS]
+CASES: Final = [*BAD_READS, *BAD_SUBSCRIPTIONS, *BAD_BARS, *BAD_SYMBOLS]
 
 
 def now() -> datetime:
@@ -42,7 +44,7 @@ async def refused(service: Service, request: Message) -> Refusal:
     name = type(request).__name__.removesuffix("Request")
     stub = service.bars if hasattr(service.bars, name) else service.symbols
     call = getattr(stub, name)(request, timeout=CALL_SECONDS)
-    if isinstance(request, StreamBarsRequest):
+    if isinstance(request, StreamBarsRequest | SubscribeBarsRequest):
         return await stream_refusal_of(call)
     return await refusal_of(call)
 

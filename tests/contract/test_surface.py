@@ -46,6 +46,7 @@ RPCS: Final = {
         "BatchGetLatestBars": UNARY,
         "ListBars": UNARY,
         "StreamBars": (False, True),
+        "SubscribeBars": (False, True),
         "CreateBars": UNARY,
         "UploadBars": (True, True),
         "DeleteBars": UNARY,

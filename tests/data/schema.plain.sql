@@ -1278,6 +1278,23 @@ CREATE TABLE public.symbol_validity_revision (
 );
 
 --
+-- Name: token_key; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.token_key (
+    token_key_id smallint NOT NULL,
+    key bytea NOT NULL,
+    CONSTRAINT token_key_key_check CHECK ((octet_length(key) = 32)),
+    CONSTRAINT token_key_token_key_id_check CHECK ((token_key_id = 1))
+);
+
+--
+-- Name: COLUMN token_key.key; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.token_key.key IS 'Two random uuids: 244 bits from the server''s strong source.';
+
+--
 -- Name: version_horizon; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -1531,6 +1548,13 @@ ALTER TABLE ONLY public.schema_migration
 
 ALTER TABLE ONLY public.symbol_validity
     ADD CONSTRAINT symbol_validity_no_overlap EXCLUDE USING gist (symbol WITH =, daterange(valid_from, valid_to) WITH &&);
+
+--
+-- Name: token_key token_key_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.token_key
+    ADD CONSTRAINT token_key_pkey PRIMARY KEY (token_key_id);
 
 --
 -- Name: version_horizon version_horizon_pkey; Type: CONSTRAINT; Schema: public; Owner: -
@@ -1969,6 +1993,12 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.symbol_validity TO market_data
 --
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.symbol_validity_revision TO market_data_service_user;
+
+--
+-- Name: TABLE token_key; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.token_key TO market_data_service_user;
 
 --
 -- Name: TABLE version_horizon; Type: ACL; Schema: public; Owner: -

@@ -39,6 +39,7 @@ CALLS: Final = {
     "BatchGetLatestBars": "get_latest_bars",
     "ListBars": "list_bars",
     "StreamBars": "stream_bars",
+    "SubscribeBars": "subscribe",
     "CreateBars": "create_bars",
     "UploadBars": "upload_bars",
     "DeleteBars": "delete_bars",
@@ -123,7 +124,8 @@ def test_service_config_given_methods_retries_the_repeatable_ones() -> None:
     config = json.loads(service_config())
     (retried,) = config["methodConfig"]
     names = {entry["method"] for entry in retried["name"]}
-    assert names == set(CALLS) - NOT_RETRIED - {"StreamBars", "UploadBars", "WatchIngestionRun"}
+    streams = {"StreamBars", "SubscribeBars", "UploadBars", "WatchIngestionRun"}
+    assert names == set(CALLS) - NOT_RETRIED - streams
     assert retried["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
     assert retried["retryPolicy"]["maxAttempts"] <= 5
     assert config["retryThrottling"]["maxTokens"] > 0
@@ -145,6 +147,9 @@ def test_public_names_given_package_are_these() -> None:
     assert sorted(client.__all__) == sorted(
         {
             "DEFAULT_ADDRESS", "DEFAULT_TIMEOUT_SECONDS",
+            "ActionsChange", "BarSubscription", "BarsChange", "CaughtUp", "Heartbeat", "RangeChange",
+            "RangeReason", "SlowReaderPolicy", "Subscribed", "SubscriptionState", "SubscriptionUpdate",
+            "SymbolsChange", "SyncBarSubscription",
             "ActionsCreated", "Adjustment", "AppliedRead", "AssetClass", "Bar", "BarColumn", "BarFlag",
             "BarFrame", "BarOrder", "BarPage", "BarStream", "BarVersion", "Bars",
             "BarsCreated", "BarsDeleted", "BarsDropped", "BarsReleased",

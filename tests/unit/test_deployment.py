@@ -30,7 +30,7 @@ def test_compose_given_its_secrets_holds_none_and_gives_each_to_whom_it_is_for()
     ]
     assert all(map(is_demanded, passwords))
     assert set(found["migrate"]) == {"MARKETDATA_MIGRATOR_PASSWORD"}
-    # Every key of a provider, and no other secret.
+    # Every key of a provider and that of tokens, and no other secret.
     secret = {name for name in variable_names() if "KEY" in name or "TOKEN" in name}
     assert set(keys) == secret
 

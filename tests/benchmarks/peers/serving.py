@@ -15,6 +15,7 @@ from marketdata.rpc.server import Services, bind, build_server
 from marketdata.servicers.bars import BarsServicer
 from marketdata.servicers.ingestion import IngestionServicer
 from marketdata.servicers.symbols import SymbolServicer
+from marketdata.servicers.token_signers import TokenSigners
 from tests.benchmarks.processes import LISTENING
 
 
@@ -41,6 +42,18 @@ async def serve_bars(bars: BarsServicer) -> None:
     await server.stop(0)
 
 
+class _NoLog:
+    """Stands where the hub would: answers name the history that they continue."""
+
+    async def generation(self) -> str:
+        """Name one."""
+        return "0" * 16
+
+
+async def _key() -> bytes:
+    return bytes(32)
+
+
 def detached_servicer(reader: Any = None, servicer: type[BarsServicer] = BarsServicer) -> BarsServicer:
     """Make a servicer without a database; only what goes to `reader` can be served."""
     unused: Any = None
@@ -53,5 +66,7 @@ def detached_servicer(reader: Any = None, servicer: type[BarsServicer] = BarsSer
         intake=unused,
         deleter=unused,
         providers=unused,
+        hub=_NoLog(),
+        signers=TokenSigners(_key),
         clock=SystemClock(),
     )

@@ -541,6 +541,7 @@ class StreamBarsHeader(_message.Message):
     SNAPSHOT_SEQ_FIELD_NUMBER: _builtins.int
     SESSION_FIELD_NUMBER: _builtins.int
     UNADJUSTED_ACTIONS_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     timeframe: _timeframe_pb2.Timeframe.ValueType
     """The timeframe of the bars."""
     source_timeframe: _timeframe_pb2.Timeframe.ValueType
@@ -555,6 +556,10 @@ class StreamBarsHeader(_message.Message):
     """
     session: _bar_pb2.Session.ValueType
     """The part of the trading day."""
+    resume_token: _builtins.str
+    """Resumes behind the snapshot as a SubscribeBars to the same symbols and this timeframe: what changed since,
+    without a seam. Empty for timeframes that cannot be subscribed to.
+    """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """First time of the range, inclusive."""
@@ -589,10 +594,11 @@ class StreamBarsHeader(_message.Message):
         snapshot_seq: _builtins.int = ...,
         session: _bar_pb2.Session.ValueType = ...,
         unadjusted_actions: _abc.Iterable[Global___UnadjustedAction] | None = ...,
+        resume_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "read_time", b"read_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "end_time", b"end_time", "order", b"order", "read_time", b"read_time", "session", b"session", "snapshot_seq", b"snapshot_seq", "source_timeframe", b"source_timeframe", "start_time", b"start_time", "timeframe", b"timeframe", "unadjusted_actions", b"unadjusted_actions", "unresolved_symbols", b"unresolved_symbols"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "end_time", b"end_time", "order", b"order", "read_time", b"read_time", "resume_token", b"resume_token", "session", b"session", "snapshot_seq", b"snapshot_seq", "source_timeframe", b"source_timeframe", "start_time", b"start_time", "timeframe", b"timeframe", "unadjusted_actions", b"unadjusted_actions", "unresolved_symbols", b"unresolved_symbols"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

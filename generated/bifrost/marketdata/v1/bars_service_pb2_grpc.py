@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from bifrost.marketdata.v1 import bar_subscription_pb2 as bifrost_dot_marketdata_dot_v1_dot_bar__subscription__pb2
 from bifrost.marketdata.v1 import bars_service_pb2 as bifrost_dot_marketdata_dot_v1_dot_bars__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -54,6 +55,11 @@ class BarsServiceStub:
                 '/bifrost.marketdata.v1.BarsService/StreamBars',
                 request_serializer=bifrost_dot_marketdata_dot_v1_dot_bars__service__pb2.StreamBarsRequest.SerializeToString,
                 response_deserializer=bifrost_dot_marketdata_dot_v1_dot_bars__service__pb2.StreamBarsResponse.FromString,
+                _registered_method=True)
+        self.SubscribeBars = channel.unary_stream(
+                '/bifrost.marketdata.v1.BarsService/SubscribeBars',
+                request_serializer=bifrost_dot_marketdata_dot_v1_dot_bar__subscription__pb2.SubscribeBarsRequest.SerializeToString,
+                response_deserializer=bifrost_dot_marketdata_dot_v1_dot_bar__subscription__pb2.SubscribeBarsResponse.FromString,
                 _registered_method=True)
         self.CreateBars = channel.unary_unary(
                 '/bifrost.marketdata.v1.BarsService/CreateBars',
@@ -119,6 +125,15 @@ class BarsServiceServicer:
         """Streams bars of many symbols as columns: a header, batches, a trailer. The bulk form. All of one
         answer is read from one snapshot of the database. Unknown symbols are listed in the header and the
         rest is served.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SubscribeBars(self, request, context):
+        """Tells every change of bars, corporate actions and symbols, in the order of commits, once, and without a gap:
+        from now on, from stored bars on, or from where another subscription ended. Prices are raw. It goes on
+        until its caller ends it; where the service ends it, the last `resume_token` resumes it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -195,6 +210,11 @@ def add_BarsServiceServicer_to_server(servicer, server):
                     servicer.StreamBars,
                     request_deserializer=bifrost_dot_marketdata_dot_v1_dot_bars__service__pb2.StreamBarsRequest.FromString,
                     response_serializer=bifrost_dot_marketdata_dot_v1_dot_bars__service__pb2.StreamBarsResponse.SerializeToString,
+            ),
+            'SubscribeBars': grpc.unary_stream_rpc_method_handler(
+                    servicer.SubscribeBars,
+                    request_deserializer=bifrost_dot_marketdata_dot_v1_dot_bar__subscription__pb2.SubscribeBarsRequest.FromString,
+                    response_serializer=bifrost_dot_marketdata_dot_v1_dot_bar__subscription__pb2.SubscribeBarsResponse.SerializeToString,
             ),
             'CreateBars': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateBars,
@@ -336,6 +356,33 @@ class BarsService:
             '/bifrost.marketdata.v1.BarsService/StreamBars',
             bifrost_dot_marketdata_dot_v1_dot_bars__service__pb2.StreamBarsRequest.SerializeToString,
             bifrost_dot_marketdata_dot_v1_dot_bars__service__pb2.StreamBarsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubscribeBars(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/bifrost.marketdata.v1.BarsService/SubscribeBars',
+            bifrost_dot_marketdata_dot_v1_dot_bar__subscription__pb2.SubscribeBarsRequest.SerializeToString,
+            bifrost_dot_marketdata_dot_v1_dot_bar__subscription__pb2.SubscribeBarsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from bifrost.marketdata.v1 import bar_subscription_pb2 as _bar_subscription_pb2
 from bifrost.marketdata.v1 import bars_service_pb2 as _bars_service_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
@@ -50,6 +51,11 @@ class BarsServiceStub:
     answer is read from one snapshot of the database. Unknown symbols are listed in the header and the
     rest is served.
     """
+    SubscribeBars: _grpc.UnaryStreamMultiCallable[_bar_subscription_pb2.SubscribeBarsRequest, _bar_subscription_pb2.SubscribeBarsResponse]
+    """Tells every change of bars, corporate actions and symbols, in the order of commits, once, and without a gap:
+    from now on, from stored bars on, or from where another subscription ended. Prices are raw. It goes on
+    until its caller ends it; where the service ends it, the last `resume_token` resumes it.
+    """
     CreateBars: _grpc.UnaryUnaryMultiCallable[_bars_service_pb2.CreateBarsRequest, _bars_service_pb2.CreateBarsResponse]
     """Stores up to 5,000 final bars in one transaction. Bars that are stored already, as they are, change
     nothing; a bar with other values raises the revision; one of a lower-ranked feed is left out. Any bar
@@ -96,6 +102,11 @@ class BarsServiceAsyncStub(BarsServiceStub):
     """Streams bars of many symbols as columns: a header, batches, a trailer. The bulk form. All of one
     answer is read from one snapshot of the database. Unknown symbols are listed in the header and the
     rest is served.
+    """
+    SubscribeBars: _aio.UnaryStreamMultiCallable[_bar_subscription_pb2.SubscribeBarsRequest, _bar_subscription_pb2.SubscribeBarsResponse]  # type: ignore[assignment]
+    """Tells every change of bars, corporate actions and symbols, in the order of commits, once, and without a gap:
+    from now on, from stored bars on, or from where another subscription ended. Prices are raw. It goes on
+    until its caller ends it; where the service ends it, the last `resume_token` resumes it.
     """
     CreateBars: _aio.UnaryUnaryMultiCallable[_bars_service_pb2.CreateBarsRequest, _bars_service_pb2.CreateBarsResponse]  # type: ignore[assignment]
     """Stores up to 5,000 final bars in one transaction. Bars that are stored already, as they are, change
@@ -164,6 +175,17 @@ class BarsServiceServicer(metaclass=_abc_1.ABCMeta):
         """Streams bars of many symbols as columns: a header, batches, a trailer. The bulk form. All of one
         answer is read from one snapshot of the database. Unknown symbols are listed in the header and the
         rest is served.
+        """
+
+    @_abc_1.abstractmethod
+    def SubscribeBars(
+        self,
+        request: _bar_subscription_pb2.SubscribeBarsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_bar_subscription_pb2.SubscribeBarsResponse], _abc.AsyncIterator[_bar_subscription_pb2.SubscribeBarsResponse]]:
+        """Tells every change of bars, corporate actions and symbols, in the order of commits, once, and without a gap:
+        from now on, from stored bars on, or from where another subscription ended. Prices are raw. It goes on
+        until its caller ends it; where the service ends it, the last `resume_token` resumes it.
         """
 
     @_abc_1.abstractmethod
