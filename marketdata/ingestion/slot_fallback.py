@@ -157,8 +157,7 @@ def _trouble(attempts: Sequence[SlotRun], serving: Sequence[str], left: Sequence
     named = ", ".join(each.symbol for each in left[:_MOST_NAMED])
     more = ", …" if len(left) > _MOST_NAMED else ""
     reasons = "; ".join(
-        f"{run.provider} (run {run.run_id}): {run.error}"
-        for run in last_round(attempts, serving)
-        if run.error
+        f"{run.provider}: {run.error}" for run in last_round(attempts, serving) if run.error
     )
-    return f"not fetched of {len(left)} symbols ({named}{more}): {reasons}"
+    count = f"{len(left)} symbol{'s' if len(left) > 1 else ''}"
+    return f"not fetched of {count} ({named}{more}): {reasons}"
