@@ -155,6 +155,21 @@ async def test_run_given_a_reused_ticker_leaves_out_the_former_companys(
     assert trouble.message.startswith("cash_dividend of 1995-05-10 was left out: A did not name this")
 
 
+async def test_run_given_a_provider_by_old_tickers_asks_under_each_of_its_time(
+    storage: Storage, one: Ingesting
+) -> None:
+    """What came before a rename stands under the former ticker there; behind it, it is another's."""
+    await storage.symbols.update("A", SymbolUpdate({"symbol": "AA"}, date(2024, 4, 1)))
+    one.provider.actions = {"A": [SPLIT, replace(DIVIDEND, cash_amount=9.0)], "AA": [DIVIDEND]}
+    await one.run(asking("AA"))
+    assert await told(storage, "AA") == [DIVIDEND]
+    one.provider.has_old_tickers = True
+    run = await rerun(one, "AA", name="by old tickers")
+    assert (run.counts.fetched, run.counts.accepted, run.counts.unchanged) == (2, 1, 1)
+    assert await told(storage, "AA") == [SPLIT, DIVIDEND]
+    assert one.provider.asked_ranges[-1] == (date(2023, 7, 1), date(2024, 4, 1))
+
+
 async def test_bars_given_a_reused_ticker_bring_no_action_of_the_former_company(
     storage: Storage, one: Ingesting
 ) -> None:
