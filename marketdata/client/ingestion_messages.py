@@ -60,6 +60,7 @@ def from_provider(message: ingestion_pb2.Provider) -> ProviderDescription:
         calls_a_minute=message.calls_a_minute or None,
         calls_a_day=message.calls_a_day or None,
         terms=message.terms,
+        has_listings=message.has_listings,
     )
 
 

@@ -27,6 +27,8 @@ class ProviderDescription:
         Its limits; None where there is no such limit.
     terms : str
         What its terms allow, with the page that says so.
+    has_listings : bool
+        Whether it states what is listed and what was delisted.
     """
 
     name: str
@@ -39,3 +41,4 @@ class ProviderDescription:
     calls_a_minute: int | None = None
     calls_a_day: int | None = None
     terms: str = ""
+    has_listings: bool = False

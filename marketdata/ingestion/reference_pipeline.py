@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import date
 
 from marketdata.clock import Clock
 from marketdata.domain.action_changes import ActionChanges
 from marketdata.domain.company_changes import FactChanges
+from marketdata.domain.corporate_action import CorporateAction
 from marketdata.domain.ingestion_run import IngestionMode, OpenReference
 from marketdata.domain.symbol import Symbol
 from marketdata.domain.time_range import session_date
@@ -13,6 +15,7 @@ from marketdata.errors import ProviderError, SymbolNotFoundError
 from marketdata.ingestion.listing_check import ListingCheck
 from marketdata.ingestion.pipeline import PipelineEnd, SymbolOf
 from marketdata.ingestion.task_failures import TaskFailures
+from marketdata.ingestion.ticker_requests import under
 from marketdata.providers.protocol import Provider
 from marketdata.storage.action_updates import ActionsAnswer, ActionUpdater
 from marketdata.storage.companies import CompanyStore
@@ -100,23 +103,40 @@ class ReferencePipeline:
     ) -> None:
         asked_on = session_date(self._clock.now_us())
         asked = session_date(task.range.start_us), session_date(task.range.end_us)
-        told = await provider.fetch_actions(symbol, *asked)
+        told = await self._ask_for_actions(provider, symbol, *asked)
 
         async def alongside(connection: Connection, changes: ActionChanges) -> None:
             note = ReferenceNote(
-                fetched=len(told),
+                fetched=sum(map(len, told.values())),
                 accepted=len(changes.new),
                 revised=len(changes.corrected),
                 unchanged=changes.unchanged,
                 outranked=changes.outranked,
                 remarks=tuple(changes.remarks),
                 # An empty answer may be a failure that looks like one: everything is asked for again.
-                fetched_on=asked_on if told else None,
+                fetched_on=asked_on if any(told.values()) else None,
             )
             await note_reference(connection, claim, task, note)
 
-        answer = ActionsAnswer(task.symbol_id, symbol.symbol, claim.provider, asked, told)
+        answer = ActionsAnswer(task.symbol_id, claim.provider, asked, told)
         await self._actions.update(answer, alongside)
+
+    async def _ask_for_actions(
+        self, provider: Provider, symbol: Symbol, start: date, end: date
+    ) -> dict[str, Sequence[CorporateAction]]:
+        told = {symbol.symbol: await provider.fetch_actions(symbol, start, end)}
+        if not provider.capabilities.has_old_tickers:
+            return told
+        # An event that is listed under both is one, and is not to be added to itself.
+        known = {(action.kind, action.ex_date) for action in told[symbol.symbol]}
+        for former in await self._actions.former_tickers(symbol):
+            # Only while it was its own: behind that it may be anybody's.
+            since, until = max(start, former.start or start), min(end, former.end or end)
+            if since < until:
+                asked = under(symbol, former.symbol)
+                found = await provider.fetch_actions(asked, since, until)
+                told[former.symbol] = [a for a in found if (a.kind, a.ex_date) not in known]
+        return told
 
     async def _fetch_company(
         self,

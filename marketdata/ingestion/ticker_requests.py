@@ -36,7 +36,7 @@ def requests_of(task: OpenTask, symbol: Symbol, tickers: Sequence[TickerSegment]
     # Each ticker is asked from its first session on, the first one from wherever the task begins.
     starts = [max(left.start_us, min(each.range.start_us, left.end_us)) for each in tickers[1:]]
     bounds = [left.start_us, *starts, left.end_us]
-    spelled = [_under(symbol, each.ticker) for each in tickers] or [symbol]
+    spelled = [under(symbol, each.ticker) for each in tickers] or [symbol]
     parts = [TimeRange(*bound) for bound in pairwise(bounds)]
     return [
         BarsRequest(name, task.timeframe, part)
@@ -52,7 +52,8 @@ def under_latest(page: BarsPage, symbol: Symbol) -> BarsPage:
     return replace(page, frame=replace(page.frame, symbols=(symbol.symbol,)))
 
 
-def _under(symbol: Symbol, ticker: str) -> Symbol:
+def under(symbol: Symbol, ticker: str) -> Symbol:
+    """Make the symbol by which a provider is asked about a time in which it had another ticker."""
     if ticker == symbol.symbol:
         return symbol
     # How providers spell the latest ticker says nothing of the ones before.

@@ -201,4 +201,5 @@ def _description(entry: _Entry) -> ProviderDescription:
         calls_a_minute=allows.calls_a_minute,
         calls_a_day=allows.calls_a_day,
         terms=can.terms,
+        has_listings=can.has_listings,
     )

@@ -1,6 +1,6 @@
 """Corporate actions brought up to what a provider tells: new ones, corrections, and nothing else."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
@@ -9,11 +9,13 @@ from psycopg import sql
 
 from marketdata.domain.action_changes import (
     ActionChanges,
+    Holder,
     ToldAction,
     of_identity,
     plan_changes,
 )
 from marketdata.domain.corporate_action import CorporateAction
+from marketdata.domain.symbol import Symbol
 from marketdata.storage.actions import action_columns, insert_actions, read_holders, to_action
 from marketdata.storage.change_log import Change, ChangeKind, append_change, new_write_id
 from marketdata.storage.known_rows import keep_rows
@@ -60,21 +62,19 @@ class ActionsAnswer:
     ----------
     symbol_id : int
         The identity.
-    ticker : str
-        Under which it was asked about.
     provider : str
         Who answers.
     asked : (date, date)
         Which ex-dates were asked about, half-open.
-    actions : sequence of CorporateAction
-        The whole answer. An empty currency is the symbol's.
+    told : mapping of str to sequence of CorporateAction
+        The whole answer, by the tickers under which it was asked for, the latest one first. An empty
+        currency is the symbol's.
     """
 
     symbol_id: int
-    ticker: str
     provider: str
     asked: tuple[date, date]
-    actions: Sequence[CorporateAction]
+    told: Mapping[str, Sequence[CorporateAction]]
 
 
 class ActionUpdater:
@@ -88,6 +88,16 @@ class ActionUpdater:
 
     def __init__(self, pools: Pools) -> None:
         self._pools = pools
+
+    async def former_tickers(self, symbol: Symbol) -> list[Holder]:
+        """Tell when a symbol had which tickers before its latest one."""
+        async with self._pools.query() as connection:
+            holders = await read_holders(connection, symbol.symbol_id, symbol.symbol)
+        return [
+            holder
+            for holder in holders
+            if holder.symbol_id == symbol.symbol_id and holder.symbol != symbol.symbol
+        ]
 
     async def update(self, answer: ActionsAnswer, alongside: Alongside) -> ActionChanges:
         """Store what an answer changes in one transaction; the same answer again changes nothing.
@@ -107,9 +117,7 @@ class ActionUpdater:
         """
         async with self._pools.query() as connection, connection.transaction():
             identity = await lock_identity(connection, answer.symbol_id)
-            told = [replace(a, currency=a.currency or identity.currency) for a in answer.actions]
-            holders = await read_holders(connection, answer.symbol_id, answer.ticker)
-            own, others = of_identity(told, answer.symbol_id, answer.ticker, holders)
+            own, remarks = await _own(connection, answer, identity)
             changes = plan_changes(
                 own,
                 await _stored(connection, answer.symbol_id),
@@ -117,10 +125,25 @@ class ActionUpdater:
                 await _ranks(connection),
                 answer.asked,
             )
-            changes.remarks += [_remark_of_another(answer.ticker, action) for action in others]
-            await _write(connection, answer, changes, (answer.ticker, identity.symbol))
+            changes.remarks += remarks
+            await _write(connection, answer, changes, (*answer.told, identity.symbol))
             await alongside(connection, changes)
         return changes
+
+
+async def _own(
+    connection: Connection, answer: ActionsAnswer, identity: Symbol
+) -> tuple[list[CorporateAction], list[str]]:
+    """Take what is of the identity; say what is of whoever had its tickers before."""
+    found: list[CorporateAction] = []
+    remarks: list[str] = []
+    for ticker, actions in answer.told.items():
+        told = [replace(a, currency=a.currency or identity.currency) for a in actions]
+        holders = await read_holders(connection, answer.symbol_id, ticker)
+        own, others = of_identity(told, answer.symbol_id, ticker, holders)
+        found += own
+        remarks += [_remark_of_another(ticker, action) for action in others]
+    return found, remarks
 
 
 async def _stored(connection: Connection, symbol_id: int) -> list[ToldAction]:
@@ -133,7 +156,7 @@ async def _ranks(connection: Connection) -> dict[str, int]:
 
 
 async def _write(
-    connection: Connection, answer: ActionsAnswer, changes: ActionChanges, tickers: tuple[str, ...]
+    connection: Connection, answer: ActionsAnswer, changes: ActionChanges, tickers: Sequence[str]
 ) -> None:
     symbol_id, provider = answer.symbol_id, answer.provider
     if changes.confirmed:

@@ -52,6 +52,7 @@ def to_proto_provider(provider: ProviderDescription) -> ingestion_pb2.Provider:
         calls_a_minute=provider.calls_a_minute or 0,
         calls_a_day=provider.calls_a_day or 0,
         terms=provider.terms,
+        has_listings=provider.has_listings,
     )
     for timeframe, feed in provider.feeds.items():
         one = message.timeframes.add(timeframe=TIMEFRAME_TO_PROTO[timeframe], feed=feed)

@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 
 from marketdata.domain.adjustment import Adjustment
+from marketdata.domain.as_of import AsOf
 from marketdata.domain.bar_query import BarQuery
 from marketdata.domain.corporate_action import CorporateAction, CorporateActionKind
 from marketdata.domain.ingestion_run import IngestionMode, IngestionRun, RunRequest, RunState
@@ -94,7 +95,7 @@ async def test_run_given_a_second_time_asks_for_a_trailing_window(one: Ingesting
 async def test_run_given_a_correction_supersedes_and_adjusts_at_once(
     storage: Storage, one: Ingesting
 ) -> None:
-    """Adjusted reads change with it, what was known before is kept, the log says whose changed."""
+    """Adjusted reads change with it, those as of before do not, and the log says whose changed."""
     one.provider.bars = {("A", Timeframe.DAY_1): days("A", "2024-01-01", "2024-06-01")}
     await one.run(backfill("A", start="2024-01-01"))
     await rerun(one, "A", name="first")
@@ -108,6 +109,8 @@ async def test_run_given_a_correction_supersedes_and_adjusts_at_once(
     assert run.troubles[0].timeframe is None
     fourth = await _closes(storage, Adjustment.SPLIT)
     assert (raw[0] / twice[0], raw[0] / fourth[0]) == (2.0, 4.0)
+    # What was known before the correction is answered as it was known.
+    assert await _closes(storage, Adjustment.SPLIT, AsOf(seq=seq)) == twice
     (change,) = await changes(storage, after_seq=seq)
     assert (change.kind, change.symbols, change.accepted, change.revised) == ("action", ("A",), 0, 1)
     superseded = "SELECT kind, split_ratio FROM market_corporate_action_revision"
@@ -153,6 +156,21 @@ async def test_run_given_a_reused_ticker_leaves_out_the_former_companys(
     assert await told(storage, "AA") == [SPLIT]
     (trouble,) = run.troubles
     assert trouble.message.startswith("cash_dividend of 1995-05-10 was left out: A did not name this")
+
+
+async def test_run_given_a_provider_by_old_tickers_asks_under_each_of_its_time(
+    storage: Storage, one: Ingesting
+) -> None:
+    """What came before a rename stands under the former ticker there; behind it, it is another's."""
+    await storage.symbols.update("A", SymbolUpdate({"symbol": "AA"}, date(2024, 4, 1)))
+    one.provider.actions = {"A": [SPLIT, replace(DIVIDEND, cash_amount=9.0)], "AA": [DIVIDEND]}
+    await one.run(asking("AA"))
+    assert await told(storage, "AA") == [DIVIDEND]
+    one.provider.has_old_tickers = True
+    run = await rerun(one, "AA", name="by old tickers")
+    assert (run.counts.fetched, run.counts.accepted, run.counts.unchanged) == (2, 1, 1)
+    assert await told(storage, "AA") == [SPLIT, DIVIDEND]
+    assert one.provider.asked_ranges[-1] == (date(2023, 7, 1), date(2024, 4, 1))
 
 
 async def test_bars_given_a_reused_ticker_bring_no_action_of_the_former_company(
@@ -286,9 +304,8 @@ async def test_schedule_given_saturday_starts_one_run_among_replicas(
         assert (await one.over(run)).counts.accepted == 3
 
 
-async def _closes(storage: Storage, adjustment: Adjustment) -> list[float]:
-    query = BarQuery(
-        ("A",), Timeframe.DAY_1, dates_between("2024-01-01", "2024-06-01"), adjustment=adjustment
-    )
+async def _closes(storage: Storage, adjustment: Adjustment, as_of: AsOf | None = None) -> list[float]:
+    year = dates_between("2024-01-01", "2024-06-01")
+    query = BarQuery(("A",), Timeframe.DAY_1, year, adjustment=adjustment, as_of=as_of)
     answer = await read_in_bulk(storage, query)
     return [close for frame in answer.frames for close in frame.close.tolist()]

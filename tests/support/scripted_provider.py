@@ -74,6 +74,7 @@ class ScriptedProvider:
     fails_actions: dict[str, ProviderError] = field(default_factory=dict)
     companies: Mapping[str, CompanyFacts] = field(default_factory=dict)
     listings: Sequence[Listing] = ()
+    has_old_tickers: bool = False
     fails_listings: ProviderError | None = None
     before_actions: Callable[[Symbol], Awaitable[None]] = _actions_at_once
     name: str = "alpaca"
@@ -92,6 +93,7 @@ class ScriptedProvider:
             has_company=bool(self.companies),
             settings=(),
             terms="",
+            has_old_tickers=self.has_old_tickers,
             has_listings=bool(self.listings) or self.fails_listings is not None,
         )
 

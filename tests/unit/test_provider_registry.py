@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from marketdata.client.ingestion_messages import from_provider
 from marketdata.clock import ManualClock
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import ConfigurationError, InvalidRequestError, ProviderNotReadyError
 from marketdata.providers.options import ProviderOptions
 from marketdata.providers.registry import ProviderCatalog, build_providers
+from marketdata.wire.ingestion_runs import to_proto_provider
 from tests.support.providers.adapters import NotedQuota, NotedWaits
 from tests.support.providers.truth import NOW_US
 
@@ -87,6 +89,9 @@ def test_describe_given_catalog_lists_all_with_problems() -> None:
     assert not found["tiingo"].problem
     assert "MARKETDATA_ALPACA_KEY_ID and MARKETDATA_ALPACA_SECRET_KEY" in found["alpaca"].problem
     assert all(provider.feeds and provider.terms for provider in found.values())
+    assert [name for name, provider in found.items() if provider.has_listings] == ["alpha_vantage"]
+    for provider in found.values():
+        assert from_provider(to_proto_provider(provider)) == provider
 
 
 def test_describe_given_plan_tells_what_its_key_can_do() -> None:

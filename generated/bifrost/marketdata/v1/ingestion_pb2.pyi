@@ -120,6 +120,7 @@ class Provider(_message.Message):
     CALLS_A_MINUTE_FIELD_NUMBER: _builtins.int
     CALLS_A_DAY_FIELD_NUMBER: _builtins.int
     TERMS_FIELD_NUMBER: _builtins.int
+    HAS_LISTINGS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name in requests: ``alpha_vantage``."""
     title: _builtins.str
@@ -138,6 +139,8 @@ class Provider(_message.Message):
     """Most calls a day; 0 where there is no such limit."""
     terms: _builtins.str
     """What its terms allow, with the page that says so."""
+    has_listings: _builtins.bool
+    """Whether it states what is listed and what was delisted: runs in the mode COMPANY then ask for it too."""
     @_builtins.property
     def timeframes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProviderTimeframe]:
         """What it has of each timeframe; empty where it is not ready."""
@@ -155,10 +158,11 @@ class Provider(_message.Message):
         calls_a_minute: _builtins.int = ...,
         calls_a_day: _builtins.int = ...,
         terms: _builtins.str = ...,
+        has_listings: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls_a_day", b"calls_a_day", "calls_a_minute", b"calls_a_minute", "has_actions", b"has_actions", "has_company", b"has_company", "is_ready", b"is_ready", "name", b"name", "problem", b"problem", "terms", b"terms", "timeframes", b"timeframes", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls_a_day", b"calls_a_day", "calls_a_minute", b"calls_a_minute", "has_actions", b"has_actions", "has_company", b"has_company", "has_listings", b"has_listings", "is_ready", b"is_ready", "name", b"name", "problem", b"problem", "terms", b"terms", "timeframes", b"timeframes", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
