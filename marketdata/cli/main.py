@@ -23,6 +23,7 @@ from marketdata.cli.serve import serve
 from marketdata.cli.stats import stats
 from marketdata.cli.symbols import symbols
 from marketdata.cli.texts import help_of
+from marketdata.cli.watch import watch
 from marketdata.cli.worker import worker
 from marketdata.errors import (
     DeadlineExceededError,
@@ -58,7 +59,7 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     processes = (serve, worker, migrate)
-    asked = (bars, coverage, revisions, stats, symbols, company, export, doctor)
+    asked = (bars, watch, coverage, revisions, stats, symbols, company, export, doctor)
     for command in processes + asked:
         commands.command(help=help_of(command))(command)
     commands.add_typer(_ingest(), name="ingest")
