@@ -19,6 +19,7 @@ from marketdata.errors import ConfigurationError
 from marketdata.providers.http.address import address_problem
 from marketdata.providers.options import (
     ALPACA_ADDRESS,
+    ALPACA_STREAM_ADDRESS,
     ALPHA_VANTAGE_ADDRESS,
     TIINGO_ADDRESS,
     ProviderOptions,
@@ -185,6 +186,11 @@ class Settings(BaseSettings):
         validation_alias="MARKETDATA_SCHEDULE_WAKE_SECONDS",
         description="How late what is due begins at most; may differ from process to process",
     )
+    live_feed: Literal["", "alpaca"] = Field(
+        "",
+        validation_alias="MARKETDATA_LIVE_FEED",
+        description="Whose minutes are followed live, for targets that name it; empty: nobody's",
+    )
     files_dir: Path | None = Field(
         None,
         validation_alias="MARKETDATA_FILES_DIR",
@@ -235,6 +241,11 @@ class Settings(BaseSettings):
         validation_alias="MARKETDATA_ALPACA_URL",
         description="Where its market data are; https, or http on loopback",
     )
+    alpaca_stream_url: str = Field(
+        ALPACA_STREAM_ADDRESS,
+        validation_alias="MARKETDATA_ALPACA_STREAM_URL",
+        description="Where its stream is",
+    )
     tiingo_token: SecretStr = Field(
         SecretStr(""),
         validation_alias="MARKETDATA_TIINGO_TOKEN",
@@ -284,7 +295,7 @@ class Settings(BaseSettings):
             raise ValueError(f"{problem}; make a longer one, or leave it empty")
         return value
 
-    @field_validator("alpha_vantage_url", "alpaca_url", "tiingo_url")
+    @field_validator("alpha_vantage_url", "alpaca_url", "alpaca_stream_url", "tiingo_url")
     @classmethod
     def _keep_keys_private(cls, value: str) -> str:
         problem = address_problem(value)
@@ -304,6 +315,7 @@ class Settings(BaseSettings):
             alpaca_secret_key=self.alpaca_secret_key.get_secret_value(),
             alpaca_calls_a_minute=self.alpaca_calls_a_minute,
             alpaca_url=self.alpaca_url,
+            alpaca_stream_url=self.alpaca_stream_url,
             tiingo_token=self.tiingo_token.get_secret_value(),
             tiingo_url=self.tiingo_url,
             files_dir=str(self.files_dir or ""),
