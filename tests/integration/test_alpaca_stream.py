@@ -12,7 +12,8 @@ from marketdata.errors import ConfigurationError, ProviderKeyError
 from marketdata.providers.http.socket import SocketBounds
 from marketdata.providers.iex.alpaca_stream import AlpacaStream, StreamAccount, StreamPatience
 from marketdata.providers.live import FeedBars, FeedDown, FeedEvent, FeedUp
-from tests.support.providers.iex.alpaca_stream import KEY, SECRET, PlayedStream, bar, playing
+from tests.support.providers.iex.alpaca_side import KEY_ID, SECRET
+from tests.support.providers.iex.alpaca_stream import PlayedStream, bar, playing
 from tests.support.providers.truth import AAPL, BERKSHIRE
 
 _OPEN: Final = "2026-03-03T14:30:00Z"
@@ -21,7 +22,7 @@ _QUICK: Final = StreamPatience(greeting_seconds=0.5, first_seconds=0.01, most_se
 _Event = TypeVar("_Event", bound=FeedEvent)
 
 
-def stream(played: PlayedStream, key: str = KEY, bounds: SocketBounds | None = None) -> AlpacaStream:
+def stream(played: PlayedStream, key: str = KEY_ID, bounds: SocketBounds | None = None) -> AlpacaStream:
     """Make a stream on the played server."""
     return AlpacaStream(StreamAccount(key, SECRET, played.address), bounds, _QUICK)
 
@@ -165,7 +166,7 @@ async def test_stream_given_nobody_there_keeps_trying() -> None:
 
 async def test_stream_given_an_address_in_the_clear_sends_no_key() -> None:
     """Keys go to https only, but on loopback."""
-    feed = AlpacaStream(StreamAccount(KEY, SECRET, "http://stream.example.com"))
+    feed = AlpacaStream(StreamAccount(KEY_ID, SECRET, "http://stream.example.com"))
     async with following(feed) as events:
         with pytest.raises(ConfigurationError, match="https"):
             await anext(events)

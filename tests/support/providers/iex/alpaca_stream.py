@@ -8,13 +8,12 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from typing import Any
 
 import aiohttp
 from aiohttp import web
 
-KEY: Final = "PK-TEST-KEY-0001"
-SECRET: Final = "secret-of-the-test-account"  # noqa: S105 -- a test's own
+from tests.support.providers.iex.alpaca_side import KEY_ID, SECRET
 
 
 def bar(symbol: str, time: str, price: float, kind: str = "b") -> dict[str, Any]:
@@ -54,6 +53,11 @@ class PlayedStream:
         self._socket: web.WebSocketResponse | None = None
         self._subscribed = asyncio.Event()
         self._runner: web.AppRunner | None = None
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether a client has subscribed, and is there still."""
+        return self._subscribed.is_set() and self._socket is not None and not self._socket.closed
 
     async def subscribed(self) -> None:
         """Wait until a client has subscribed."""
@@ -105,14 +109,18 @@ class PlayedStream:
             await socket.close()
             return socket
         self._socket = socket
-        with suppress(TypeError):  # a closed connection ends the loop of messages
-            async for message in socket:
-                await self._answer(socket, json.loads(message.data))
+        try:
+            with suppress(TypeError):  # a closed connection ends the loop of messages
+                async for message in socket:
+                    await self._answer(socket, json.loads(message.data))
+        finally:
+            if self._socket is socket:  # and not one that was opened since
+                self._subscribed.clear()
         return socket
 
     async def _answer(self, socket: web.WebSocketResponse, asked: dict[str, Any]) -> None:
         if asked["action"] == "auth":
-            if (asked["key"], asked["secret"]) != (KEY, SECRET):
+            if (asked["key"], asked["secret"]) != (KEY_ID, SECRET):
                 await socket.send_str('[{"T":"error","code":402,"msg":"auth failed"}]')
                 return
             await socket.send_str('[{"T":"success","msg":"authenticated"}]')
