@@ -53,7 +53,7 @@ def wait_until_stored(service: Service, market: Market) -> None:
 
 @pytest.mark.timeout(600)
 def test_service_given_breaks_and_kills_has_every_minute_once(empty_folder: Path, start: Start) -> None:
-    """Twenty-five times at random: minutes are told, or missed while the stream is broken or nobody lives."""
+    """At random minutes are told, or missed while the stream is broken or nobody lives."""
     chance = random.Random(11)  # noqa: S311 -- no secret
     with open_market(SYMBOLS, time.time_ns() // 1_000) as market:
         market.move_on(20, is_told=False)
