@@ -1,10 +1,12 @@
 """A service follows a live feed through breaks and kills: no minute is missing, none is twice."""
 
+import json
 import random
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -12,7 +14,7 @@ from marketdata.client import NewIngestionTarget, NewSymbol, SyncMarketDataClien
 from marketdata.domain.timeframe import Timeframe
 from tests.acceptance.ingestion_truth import differences
 from tests.acceptance.live_market import Market, open_market
-from tests.acceptance.processes import Service
+from tests.acceptance.processes import Service, begin
 from tests.support.providers.iex.alpaca_side import KEY_ID, SECRET
 
 Start = Callable[..., Service]
@@ -51,6 +53,20 @@ def wait_until_stored(service: Service, market: Market) -> None:
         time.sleep(0.05)
 
 
+def told(service: Service, *arguments: str) -> list[dict[str, Any]]:
+    """Run a command that writes a row a line."""
+    process = begin(service.folder, *arguments, "--address", service.address)
+    out, err = process.communicate(timeout=_SECONDS)
+    assert process.returncode == 0, err
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def last_minute(market: Market) -> str:
+    """Tell the open of the last minute that has been."""
+    bars = market.expected()[SYMBOLS[0], Timeframe.MINUTE_1]
+    return datetime.fromtimestamp(int(bars.time_us[-1]) / 1e6, UTC).isoformat()
+
+
 @pytest.mark.timeout(600)
 def test_service_given_breaks_and_kills_has_every_minute_once(empty_folder: Path, start: Start) -> None:
     """At random minutes are told, or missed while the stream is broken or nobody lives."""
@@ -81,3 +97,6 @@ def test_service_given_breaks_and_kills_has_every_minute_once(empty_folder: Path
                 wait_until_stored(service, market)
         wait_until_stored(service, market)
         assert SECRET not in service.log()
+        (feed,) = told(service, "ingest", "feeds", "--json")
+        assert (feed["feed"], feed["is_followed"], feed["state"]) == ("alpaca/iex", True, "live")
+        assert feed["complete_until"] == last_minute(market)

@@ -18,7 +18,7 @@ from marketdata.ingestion.live_catch_up import RunCatchUp
 from marketdata.ingestion.live_follower import FollowerTimes, LiveFollower, MakeSession
 from marketdata.ingestion.live_session import LiveSession
 from marketdata.providers.live import FeedBars, FeedDown, FeedEvent, FeedUp
-from marketdata.storage.ingestion.feed_leases import FeedClaim, FeedLeases
+from marketdata.storage.ingestion.feed_leases import FeedClaim, FeedLeases, FeedReader
 from tests.support.ingesting import LEASE_SECONDS, Ingesting, ingesting
 from tests.support.rows import stored_bars
 from tests.support.scripted_provider import FEED, ScriptedProvider
@@ -80,14 +80,14 @@ class Following:
 
     async def status(self) -> FeedStatus:
         """Tell how the feed is."""
-        (status,) = await self.leases.list_all()
+        (status,) = await FeedReader(self.storage.pools).list_all()
         return status
 
     async def is_live(self) -> None:
         """Wait until bars are stored as they come."""
 
         async def live() -> bool:
-            found = await self.leases.list_all()
+            found = await FeedReader(self.storage.pools).list_all()
             return bool(found) and found[0].state is FeedState.LIVE
 
         await until(live)

@@ -47,6 +47,7 @@ CALLS: Final = {
     "ListBarRevisions": "list_bar_revisions",
     "GetBarStatistics": "get_bar_statistics",
     "ListProviders": "list_providers",
+    "ListLiveFeeds": "list_live_feeds",
     "StartIngestion": "start_ingestion",
     "GetIngestionRun": "get_ingestion_run",
     "ListIngestionRuns": "list_ingestion_runs",

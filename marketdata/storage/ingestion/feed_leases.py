@@ -120,6 +120,23 @@ class FeedLeases:
         async with self._pools.query() as connection:
             await connection.execute(_RELEASE, {**_key(claim), "problem": problem})
 
+    async def _row(self, statement: str, parameters: dict[str, Any]) -> Any:
+        async with self._pools.query() as connection:
+            return await (await connection.execute(statement, parameters)).fetchone()
+
+
+class FeedReader:
+    """Tells how feeds are.
+
+    Parameters
+    ----------
+    pools : Pools
+        Where statements run.
+    """
+
+    def __init__(self, pools: Pools) -> None:
+        self._pools = pools
+
     async def list_all(self) -> list[FeedStatus]:
         """List the feeds that somebody follows or followed, by name."""
         async with self._pools.query() as connection:
@@ -134,10 +151,6 @@ class FeedLeases:
             )
             for feed, owner, is_followed, epoch, state, problem, until, changed in rows
         ]
-
-    async def _row(self, statement: str, parameters: dict[str, Any]) -> Any:
-        async with self._pools.query() as connection:
-            return await (await connection.execute(statement, parameters)).fetchone()
 
 
 async def note_complete(
