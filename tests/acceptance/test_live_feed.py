@@ -85,8 +85,9 @@ def test_service_given_breaks_and_kills_has_every_minute_once(empty_folder: Path
                 case "told":
                     market.move_on(chance.randint(1, 5), is_told=True)
                 case "break":
-                    market.hang_up()
+                    # What was on its way when it broke. (Afterwards, it could be up again already.)
                     market.move_on(chance.randint(0, 3), is_told=False)
+                    market.hang_up()
                     market.wait_for_a_follower()
                 case "kill":
                     service.kill()
