@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from marketdata.client import NewIngestionTarget, NewSymbol, SyncMarketDataClient
+from marketdata.client import FeedState, NewIngestionTarget, NewSymbol, SyncMarketDataClient
 from marketdata.domain.timeframe import Timeframe
 from tests.acceptance.ingestion_truth import differences
 from tests.acceptance.live_market import Market, open_market
@@ -45,6 +45,15 @@ def want(service: Service) -> None:
         )
 
 
+def wait_until_live(service: Service) -> None:
+    """Wait until bars are stored as they come."""
+    deadline = time.monotonic() + _SECONDS
+    with SyncMarketDataClient(service.address) as client:
+        while [feed.state for feed in client.list_live_feeds()] != [FeedState.LIVE]:
+            assert time.monotonic() < deadline, service.log()[-3000:]
+            time.sleep(0.05)
+
+
 def wait_until_stored(service: Service, market: Market) -> None:
     """Wait until all that there is is stored."""
     deadline = time.monotonic() + _SECONDS
@@ -76,6 +85,7 @@ def test_service_given_breaks_and_kills_has_every_minute_once(empty_folder: Path
         service = start(empty_folder, **settings(market))
         want(service)
         market.wait_for_a_follower()
+        wait_until_live(service)
         # With the first bar it is known up to where they are complete. (Before, a fetch goes on from
         # where the last one ended, which for this market of the past is today.)
         market.move_on(1, is_told=True)
