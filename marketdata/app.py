@@ -42,6 +42,7 @@ from marketdata.storage.commit import BarWriter
 from marketdata.storage.companies import CompanyStore
 from marketdata.storage.coverage import CoverageReader
 from marketdata.storage.deletion import BarDeleter
+from marketdata.storage.ingestion.feed_leases import FeedReader
 from marketdata.storage.ingestion.run_trim import RunTrimmer
 from marketdata.storage.intake import BarIntake
 from marketdata.storage.latest import LatestBarReader
@@ -300,6 +301,7 @@ class _Frontend:
                 stores.quarantine_decider,
                 ingestion.targets,
                 ingestion.target_checker,
+                FeedReader(stores.pools),
             ),
             health=self._health.servicer,
         )

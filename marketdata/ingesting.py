@@ -1,4 +1,4 @@
-"""Ingestion as a process runs it, a service or a worker: its parts, its providers, its schedule."""
+"""Ingestion as a process runs it, a service or a worker: its parts, providers, schedule and feed."""
 
 import contextlib
 import logging
@@ -8,8 +8,10 @@ from marketdata.clock import SystemClock
 from marketdata.config import Settings
 from marketdata.ingestion.assembly import Ingestion, Providers, build_ingestion
 from marketdata.ingestion.gap_search import GapSearch
+from marketdata.ingestion.live_assembly import build_follower
 from marketdata.ingestion.scheduler import Scheduler
 from marketdata.ingestion.waits import ProviderWaits
+from marketdata.providers.live_registry import make_live_feed
 from marketdata.providers.registry import QUOTA_ZONES, ProviderCatalog, build_providers
 from marketdata.storage.actions import ActionStore
 from marketdata.storage.coverage import CoverageReader
@@ -68,6 +70,9 @@ class Ingesting:
             options = settings.provider_options
             providers = self._own = build_providers(options, quotas, self.waits, self._clock)
         lease_seconds = settings.ingestion_lease_seconds
+        self._intake = intake
+        name = settings.live_feed
+        self._feed = make_live_feed(name, settings.provider_options) if name else None
         self.ingestion: Ingestion = build_ingestion(
             pools, intake, actions, providers, self.waits.of, self._clock, lease_seconds
         )
@@ -76,7 +81,7 @@ class Ingesting:
     async def running(self) -> AsyncIterator[None]:
         """Execute runs, and start those of the schedule; at the end, claims are left to others."""
         # The schedule starts runs, so it ends before who executes them.
-        async with self.ingestion.executor.running(), self._schedule():
+        async with self.ingestion.executor.running(), self._schedule(), self._live():
             yield
 
     async def aclose(self) -> None:
@@ -104,6 +109,15 @@ class Ingesting:
             ),
         )
         return scheduler.running(self._settings.schedule_wake_seconds)
+
+    def _live(self) -> contextlib.AbstractAsyncContextManager[None]:
+        if self._feed is None:
+            return contextlib.nullcontext()
+        lease_seconds = self._settings.ingestion_lease_seconds
+        follower = build_follower(
+            self._feed, self.ingestion, self._pools, self._intake, self._clock, lease_seconds
+        )
+        return follower.running()
 
 
 def _log_times(settings: Settings) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from marketdata.cli import ingest_run
+from marketdata.cli import feeds_run, ingest_run
 from marketdata.cli.chosen_symbols import (
     AllSymbols,
     Provider,
@@ -172,6 +172,19 @@ def company(
     named = chosen_symbols(symbol, symbols, all_symbols=all_symbols)
     chosen = ingest_run.Chosen(named, is_all=all_symbols)
     asyncio.run(ingest_run.order(address, order, chosen, is_detached=detach))
+
+
+def feeds(*, as_json: AsJson = False, as_csv: AsCsv = False, address: Address = None) -> None:
+    """List the live feeds: who follows each, how it is, and up to when its bars are complete.
+
+    A feed is followed where a service or a worker has MARKETDATA_LIVE_FEED, for targets of minutes that
+    name its provider.
+
+    Example: marketdata ingest feeds
+    """
+    refuse_several({"--json": as_json, "--csv": as_csv})
+    form = RowForm.chosen(as_json=as_json, as_csv=as_csv)
+    asyncio.run(feeds_run.list_feeds(address, form))
 
 
 def watch(run_id: RunId, *, address: Address = None) -> None:

@@ -86,6 +86,7 @@ def _ingest() -> typer.Typer:
         ingest_commands.backfill,
         ingest_commands.actions,
         ingest_commands.company,
+        ingest_commands.feeds,
         ingest_commands.watch,
         ingest_commands.runs,
         ingest_commands.cancel,

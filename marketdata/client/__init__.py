@@ -29,6 +29,7 @@ from marketdata.client.channels import DEFAULT_ADDRESS
 from marketdata.client.company_calls import CompanyField
 from marketdata.client.ingestion_answers import RunStatus, RunTrouble
 from marketdata.client.ingestion_target_calls import TargetField
+from marketdata.client.live_feed_calls import LiveFeed
 from marketdata.client.quarantine_answers import (
     BarsDropped,
     BarsReleased,
@@ -50,6 +51,7 @@ from marketdata.domain.coverage import SessionCounts
 from marketdata.domain.gaps import GapReason
 from marketdata.domain.ingestion_run import IngestionMode, ProviderWait, RunCounts, RunState
 from marketdata.domain.ingestion_target import IngestionTarget, NewIngestionTarget
+from marketdata.domain.live_feed import FeedState
 from marketdata.domain.provider import ProviderDescription
 from marketdata.domain.quality.rules import QualityRule, Severity
 from marketdata.domain.quarantine import QuarantineFilter, QuarantineState
@@ -105,11 +107,13 @@ __all__ = [
     "CorporateActionKind",
     "Coverage",
     "CoverageGap",
+    "FeedState",
     "GapReason",
     "Heartbeat",
     "IngestionMode",
     "IngestionTarget",
     "LatestBar",
+    "LiveFeed",
     "MarketDataClient",
     "MatchKind",
     "NewIngestionTarget",

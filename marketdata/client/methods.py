@@ -8,6 +8,7 @@ from bifrost.marketdata.v1 import bar_subscription_pb2 as subscriptions
 from bifrost.marketdata.v1 import bars_service_pb2 as bars
 from bifrost.marketdata.v1 import ingestion_service_pb2 as ingestion
 from bifrost.marketdata.v1 import ingestion_target_pb2 as targets
+from bifrost.marketdata.v1 import live_feed_pb2 as live_feeds
 from bifrost.marketdata.v1 import quarantine_pb2 as quarantine
 from bifrost.marketdata.v1 import symbol_service_pb2 as symbols
 from google.protobuf.message import Message
@@ -129,6 +130,9 @@ UPLOAD_BARS: Final = Method[bytes, bars.UploadBarsResponse](
 LIST_PROVIDERS: Final = Method[ingestion.ListProvidersRequest, ingestion.ListProvidersResponse](
     f"{_INGESTION}ListProviders", ingestion.ListProvidersResponse.FromString, is_repeatable=True
 )
+LIST_LIVE_FEEDS: Final = Method[live_feeds.ListLiveFeedsRequest, live_feeds.ListLiveFeedsResponse](
+    f"{_INGESTION}ListLiveFeeds", live_feeds.ListLiveFeedsResponse.FromString, is_repeatable=True
+)
 # The client gives every request an id, under which a second one finds the run of the first.
 START_INGESTION: Final = Method[ingestion.StartIngestionRequest, ingestion.StartIngestionResponse](
     f"{_INGESTION}StartIngestion", ingestion.StartIngestionResponse.FromString, is_repeatable=True
@@ -211,6 +215,7 @@ METHODS: Final = (
     LIST_BAR_REVISIONS,
     GET_BAR_STATISTICS,
     LIST_PROVIDERS,
+    LIST_LIVE_FEEDS,
     START_INGESTION,
     GET_INGESTION_RUN,
     LIST_INGESTION_RUNS,

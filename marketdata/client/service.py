@@ -12,6 +12,7 @@ from marketdata.client.channels import DEFAULT_ADDRESS, channel_options
 from marketdata.client.company_calls import CompanyCalls
 from marketdata.client.ingestion_calls import IngestionCalls
 from marketdata.client.ingestion_target_calls import IngestionTargetCalls
+from marketdata.client.live_feed_calls import LiveFeedCalls
 from marketdata.client.quarantine_calls import QuarantineCalls
 from marketdata.client.retry import DEFAULT_RETRIES, RetryPolicy
 from marketdata.client.subscription_calls import BarSubscriptions
@@ -32,6 +33,7 @@ class MarketDataClient(
     IngestionCalls,
     QuarantineCalls,
     IngestionTargetCalls,
+    LiveFeedCalls,
 ):
     """Calls the service from an event loop; an async context manager that closes its connection.
 

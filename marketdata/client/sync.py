@@ -212,6 +212,7 @@ class SyncMarketDataClient:
     get_bar_statistics = _blocking(MarketDataClient.get_bar_statistics)
 
     list_providers = _blocking(MarketDataClient.list_providers)
+    list_live_feeds = _blocking(MarketDataClient.list_live_feeds)
     start_ingestion = _blocking(MarketDataClient.start_ingestion)
     get_ingestion_run = _blocking(MarketDataClient.get_ingestion_run)
     list_ingestion_runs = _iterating(MarketDataClient.list_ingestion_runs)

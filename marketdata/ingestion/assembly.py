@@ -102,12 +102,11 @@ def build_ingestion(
         How long after the last sign of life of a process its runs are taken over.
     """
     runs = RunStore(pools)
-    owner = f"{socket.gethostname()}/{os.getpid()}"
-    claims = RunClaims(pools, owner, timedelta(seconds=lease_seconds))
+    claims = RunClaims(pools, lease_owner(), timedelta(seconds=lease_seconds))
     checkers = QualityCheckers(pools, actions, claims, clock)
     times = ExecutorTimes(
         poll_seconds=min(lease_seconds, _MOST_RENEW_SECONDS),
-        renew_seconds=min(lease_seconds / _RENEWALS_A_LEASE, _MOST_RENEW_SECONDS),
+        renew_seconds=renew_seconds(lease_seconds),
     )
     executor = RunExecutor(
         claims,
@@ -123,3 +122,13 @@ def build_ingestion(
     starter = RunStarter(runs, providers.get, providers.find, clock, executor.wake)
     checker = TargetChecker(runs.identities, providers.find)
     return Ingestion(runs, starter, executor, providers, TargetStore(pools), checker)
+
+
+def lease_owner() -> str:
+    """Name this process, for people who look at who has a lease."""
+    return f"{socket.gethostname()}/{os.getpid()}"
+
+
+def renew_seconds(lease_seconds: float) -> float:
+    """Tell how often a lease is renewed."""
+    return min(lease_seconds / _RENEWALS_A_LEASE, _MOST_RENEW_SECONDS)

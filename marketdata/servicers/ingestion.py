@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import grpc
 from bifrost.marketdata.v1 import ingestion_service_pb2 as messages
+from bifrost.marketdata.v1 import live_feed_pb2
 from bifrost.marketdata.v1.ingestion_service_pb2_grpc import IngestionServiceServicer
 
 from marketdata.domain.ingestion_run import IngestionRun
@@ -14,6 +15,7 @@ from marketdata.ingestion.run_starter import RunStarter
 from marketdata.ingestion.target_checker import TargetChecker
 from marketdata.servicers.ingestion_targets import IngestionTargetCalls
 from marketdata.servicers.quarantine import QuarantineCalls
+from marketdata.storage.ingestion.feed_leases import FeedReader
 from marketdata.storage.ingestion.runs import RunStore
 from marketdata.storage.ingestion.targets import TargetStore
 from marketdata.storage.quarantine import QuarantineReader
@@ -25,6 +27,7 @@ from marketdata.wire.ingestion_requests import (
     run_position,
 )
 from marketdata.wire.ingestion_runs import to_proto_provider, to_proto_run
+from marketdata.wire.live_feeds import to_proto_live_feed
 from marketdata.wire.page_token import encode_page_token
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -34,7 +37,7 @@ _WATCH_SECONDS: Final = 0.5
 
 
 class IngestionServicer(QuarantineCalls, IngestionTargetCalls, IngestionServiceServicer):
-    """Serves providers, runs, the quarantine and targets.
+    """Serves providers, runs, live feeds, the quarantine and targets.
 
     Parameters
     ----------
@@ -50,6 +53,8 @@ class IngestionServicer(QuarantineCalls, IngestionTargetCalls, IngestionServiceS
         List quarantined bars, and decide of them.
     targets, target_checker : TargetStore, TargetChecker
         Keep targets, and check new ones.
+    feeds : FeedReader
+        Lists live feeds.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class IngestionServicer(QuarantineCalls, IngestionTargetCalls, IngestionServiceS
         decider: QuarantineDecider,
         targets: TargetStore,
         target_checker: TargetChecker,
+        feeds: FeedReader,
     ) -> None:
         QuarantineCalls.__init__(self, quarantine, decider)
         IngestionTargetCalls.__init__(self, targets, target_checker)
@@ -69,6 +75,7 @@ class IngestionServicer(QuarantineCalls, IngestionTargetCalls, IngestionServiceS
         self._starter = starter
         self._describe = describe
         self._on_cancelled = on_cancelled
+        self._feeds = feeds
 
     async def ListProviders(  # noqa: N802
         self,
@@ -78,6 +85,15 @@ class IngestionServicer(QuarantineCalls, IngestionTargetCalls, IngestionServiceS
         """List the providers; see the contract."""
         providers = [to_proto_provider(provider) for provider in self._describe()]
         return messages.ListProvidersResponse(providers=providers)
+
+    async def ListLiveFeeds(  # noqa: N802
+        self,
+        request: live_feed_pb2.ListLiveFeedsRequest,  # noqa: ARG002
+        context: Context,  # noqa: ARG002
+    ) -> live_feed_pb2.ListLiveFeedsResponse:
+        """List live feeds; see the contract."""
+        feeds = [to_proto_live_feed(status) for status in await self._feeds.list_all()]
+        return live_feed_pb2.ListLiveFeedsResponse(feeds=feeds)
 
     async def StartIngestion(  # noqa: N802
         self,

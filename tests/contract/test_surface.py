@@ -56,6 +56,7 @@ RPCS: Final = {
     },
     INGESTION: {
         "ListProviders": UNARY,
+        "ListLiveFeeds": UNARY,
         "StartIngestion": UNARY,
         "GetIngestionRun": UNARY,
         "ListIngestionRuns": UNARY,

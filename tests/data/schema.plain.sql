@@ -615,6 +615,46 @@ CREATE SEQUENCE public.bar_write_id
     CACHE 1;
 
 --
+-- Name: feed_lease; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.feed_lease (
+    feed text NOT NULL,
+    epoch bigint DEFAULT 1 NOT NULL,
+    owner text NOT NULL,
+    lease_until timestamp with time zone NOT NULL,
+    complete_until timestamp with time zone,
+    state text DEFAULT 'down'::text NOT NULL,
+    problem text DEFAULT ''::text NOT NULL,
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT feed_lease_state_check CHECK ((state = ANY (ARRAY['down'::text, 'catching_up'::text, 'live'::text])))
+);
+
+--
+-- Name: COLUMN feed_lease.epoch; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.feed_lease.epoch IS 'One more with every process that takes the feed over: a write of an earlier one is refused.';
+
+--
+-- Name: COLUMN feed_lease.lease_until; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.feed_lease.lease_until IS 'Up to when its owner has it to itself, by this clock.';
+
+--
+-- Name: COLUMN feed_lease.complete_until; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.feed_lease.complete_until IS 'All bars of it that open before are stored; whoever follows it next begins there. NULL: none are.';
+
+--
+-- Name: COLUMN feed_lease.problem; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.feed_lease.problem IS 'Why it is down, for people.';
+
+--
 -- Name: ingestion_failed; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -1389,6 +1429,13 @@ ALTER TABLE ONLY public.bar_write
     ADD CONSTRAINT bar_write_seq_key UNIQUE (seq);
 
 --
+-- Name: feed_lease feed_lease_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.feed_lease
+    ADD CONSTRAINT feed_lease_pkey PRIMARY KEY (feed);
+
+--
 -- Name: ingestion_failed ingestion_failed_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1843,6 +1890,12 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bar_write TO market_data_servi
 --
 
 GRANT USAGE ON SEQUENCE public.bar_write_id TO market_data_service_user;
+
+--
+-- Name: TABLE feed_lease; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.feed_lease TO market_data_service_user;
 
 --
 -- Name: TABLE ingestion_failed; Type: ACL; Schema: public; Owner: -

@@ -25,7 +25,8 @@ from marketdata.providers.local_times import to_utc_us
 #: Midnight of this clock is what Alpaca stamps daily bars with.
 DAY_ZONE: Final = ZoneInfo("America/New_York")
 
-_FIELDS: Final[Mapping[BarColumn, str]] = {
+#: Where the columns of a bar stand, in pages and in messages of the stream.
+BAR_FIELDS: Final[Mapping[BarColumn, str]] = {
     BarColumn.OPEN: "o",
     BarColumn.HIGH: "h",
     BarColumn.LOW: "l",
@@ -73,7 +74,7 @@ def parse_bars(answer: HttpAnswer, symbol: str, timeframe: Timeframe) -> AlpacaP
     rows = document["bars"] or []
     if not isinstance(rows, list):
         raise ProviderAnswerError("the bars are not a list")
-    columns = to_columns(rows, "t", _FIELDS)
+    columns = to_columns(rows, "t", BAR_FIELDS)
     if timeframe is Timeframe.DAY_1:
         columns[BarColumn.TIME] = _session_labels(columns[BarColumn.TIME])
     return AlpacaPage(columns, _token(document))

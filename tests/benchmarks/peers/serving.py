@@ -27,7 +27,7 @@ async def serve_bars(bars: BarsServicer) -> None:
     services = Services(
         SymbolServicer(unused, unused, unused, unused),
         bars,
-        IngestionServicer(*[unused] * 8),
+        IngestionServicer(*[unused] * 9),
         health.aio.HealthServicer(),
     )
     server = build_server(services, AdmissionInterceptor(AdmissionLimits()), with_reflection=False)

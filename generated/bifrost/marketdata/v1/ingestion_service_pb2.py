@@ -24,42 +24,43 @@ _sym_db = _symbol_database.Default()
 
 from bifrost.marketdata.v1 import ingestion_pb2 as bifrost_dot_marketdata_dot_v1_dot_ingestion__pb2
 from bifrost.marketdata.v1 import ingestion_target_pb2 as bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2
+from bifrost.marketdata.v1 import live_feed_pb2 as bifrost_dot_marketdata_dot_v1_dot_live__feed__pb2
 from bifrost.marketdata.v1 import quarantine_pb2 as bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2
 from bifrost.marketdata.v1 import timeframe_pb2 as bifrost_dot_marketdata_dot_v1_dot_timeframe__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-bifrost/marketdata/v1/ingestion_service.proto\x12\x15\x62ifrost.marketdata.v1\x1a%bifrost/marketdata/v1/ingestion.proto\x1a,bifrost/marketdata/v1/ingestion_target.proto\x1a&bifrost/marketdata/v1/quarantine.proto\x1a%bifrost/marketdata/v1/timeframe.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14ListProvidersRequest\"K\n\x15ListProvidersResponse\x12\x32\n\tproviders\x18\x01 \x03(\x0b\x32\x1f.bifrost.marketdata.v1.Provider\"\xa7\x02\n\x15StartIngestionRequest\x12\x32\n\x04mode\x18\x01 \x01(\x0e\x32$.bifrost.marketdata.v1.IngestionMode\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x0f\n\x07symbols\x18\x03 \x03(\t\x12\x34\n\ntimeframes\x18\x04 \x03(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07refetch\x18\x07 \x01(\x08\x12\x12\n\nrequest_id\x18\x08 \x01(\t\"J\n\x16StartIngestionResponse\x12\x30\n\x03run\x18\x01 \x01(\x0b\x32#.bifrost.marketdata.v1.IngestionRun\"(\n\x16GetIngestionRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\x03\"K\n\x17GetIngestionRunResponse\x12\x30\n\x03run\x18\x01 \x01(\x0b\x32#.bifrost.marketdata.v1.IngestionRun\"\x8c\x01\n\x18ListIngestionRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x37\n\x05state\x18\x03 \x01(\x0e\x32(.bifrost.marketdata.v1.IngestionRunState\x12\x10\n\x08provider\x18\x04 \x01(\t\"g\n\x19ListIngestionRunsResponse\x12\x31\n\x04runs\x18\x01 \x03(\x0b\x32#.bifrost.marketdata.v1.IngestionRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x18WatchIngestionRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\x03\"M\n\x19WatchIngestionRunResponse\x12\x30\n\x03run\x18\x01 \x01(\x0b\x32#.bifrost.marketdata.v1.IngestionRun\"+\n\x19\x43\x61ncelIngestionRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\x03\"N\n\x1a\x43\x61ncelIngestionRunResponse\x12\x30\n\x03run\x18\x01 \x01(\x0b\x32#.bifrost.marketdata.v1.IngestionRun2\xe0\x0c\n\x10IngestionService\x12j\n\rListProviders\x12+.bifrost.marketdata.v1.ListProvidersRequest\x1a,.bifrost.marketdata.v1.ListProvidersResponse\x12m\n\x0eStartIngestion\x12,.bifrost.marketdata.v1.StartIngestionRequest\x1a-.bifrost.marketdata.v1.StartIngestionResponse\x12p\n\x0fGetIngestionRun\x12-.bifrost.marketdata.v1.GetIngestionRunRequest\x1a..bifrost.marketdata.v1.GetIngestionRunResponse\x12v\n\x11ListIngestionRuns\x12/.bifrost.marketdata.v1.ListIngestionRunsRequest\x1a\x30.bifrost.marketdata.v1.ListIngestionRunsResponse\x12x\n\x11WatchIngestionRun\x12/.bifrost.marketdata.v1.WatchIngestionRunRequest\x1a\x30.bifrost.marketdata.v1.WatchIngestionRunResponse0\x01\x12y\n\x12\x43\x61ncelIngestionRun\x12\x30.bifrost.marketdata.v1.CancelIngestionRunRequest\x1a\x31.bifrost.marketdata.v1.CancelIngestionRunResponse\x12|\n\x13ListQuarantinedBars\x12\x31.bifrost.marketdata.v1.ListQuarantinedBarsRequest\x1a\x32.bifrost.marketdata.v1.ListQuarantinedBarsResponse\x12\x85\x01\n\x16ReleaseQuarantinedBars\x12\x34.bifrost.marketdata.v1.ReleaseQuarantinedBarsRequest\x1a\x35.bifrost.marketdata.v1.ReleaseQuarantinedBarsResponse\x12|\n\x13\x44ropQuarantinedBars\x12\x31.bifrost.marketdata.v1.DropQuarantinedBarsRequest\x1a\x32.bifrost.marketdata.v1.DropQuarantinedBarsResponse\x12\x7f\n\x14ListIngestionTargets\x12\x32.bifrost.marketdata.v1.ListIngestionTargetsRequest\x1a\x33.bifrost.marketdata.v1.ListIngestionTargetsResponse\x12\x82\x01\n\x15\x43reateIngestionTarget\x12\x33.bifrost.marketdata.v1.CreateIngestionTargetRequest\x1a\x34.bifrost.marketdata.v1.CreateIngestionTargetResponse\x12\x82\x01\n\x15UpdateIngestionTarget\x12\x33.bifrost.marketdata.v1.UpdateIngestionTargetRequest\x1a\x34.bifrost.marketdata.v1.UpdateIngestionTargetResponse\x12\x82\x01\n\x15\x44\x65leteIngestionTarget\x12\x33.bifrost.marketdata.v1.DeleteIngestionTargetRequest\x1a\x34.bifrost.marketdata.v1.DeleteIngestionTargetResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-bifrost/marketdata/v1/ingestion_service.proto\x12\x15\x62ifrost.marketdata.v1\x1a%bifrost/marketdata/v1/ingestion.proto\x1a,bifrost/marketdata/v1/ingestion_target.proto\x1a%bifrost/marketdata/v1/live_feed.proto\x1a&bifrost/marketdata/v1/quarantine.proto\x1a%bifrost/marketdata/v1/timeframe.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14ListProvidersRequest\"K\n\x15ListProvidersResponse\x12\x32\n\tproviders\x18\x01 \x03(\x0b\x32\x1f.bifrost.marketdata.v1.Provider\"\xa7\x02\n\x15StartIngestionRequest\x12\x32\n\x04mode\x18\x01 \x01(\x0e\x32$.bifrost.marketdata.v1.IngestionMode\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x0f\n\x07symbols\x18\x03 \x03(\t\x12\x34\n\ntimeframes\x18\x04 \x03(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07refetch\x18\x07 \x01(\x08\x12\x12\n\nrequest_id\x18\x08 \x01(\t\"J\n\x16StartIngestionResponse\x12\x30\n\x03run\x18\x01 \x01(\x0b\x32#.bifrost.marketdata.v1.IngestionRun\"(\n\x16GetIngestionRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\x03\"K\n\x17GetIngestionRunResponse\x12\x30\n\x03run\x18\x01 \x01(\x0b\x32#.bifrost.marketdata.v1.IngestionRun\"\x8c\x01\n\x18ListIngestionRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x37\n\x05state\x18\x03 \x01(\x0e\x32(.bifrost.marketdata.v1.IngestionRunState\x12\x10\n\x08provider\x18\x04 \x01(\t\"g\n\x19ListIngestionRunsResponse\x12\x31\n\x04runs\x18\x01 \x03(\x0b\x32#.bifrost.marketdata.v1.IngestionRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x18WatchIngestionRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\x03\"M\n\x19WatchIngestionRunResponse\x12\x30\n\x03run\x18\x01 \x01(\x0b\x32#.bifrost.marketdata.v1.IngestionRun\"+\n\x19\x43\x61ncelIngestionRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\x03\"N\n\x1a\x43\x61ncelIngestionRunResponse\x12\x30\n\x03run\x18\x01 \x01(\x0b\x32#.bifrost.marketdata.v1.IngestionRun2\xcc\r\n\x10IngestionService\x12j\n\rListProviders\x12+.bifrost.marketdata.v1.ListProvidersRequest\x1a,.bifrost.marketdata.v1.ListProvidersResponse\x12m\n\x0eStartIngestion\x12,.bifrost.marketdata.v1.StartIngestionRequest\x1a-.bifrost.marketdata.v1.StartIngestionResponse\x12p\n\x0fGetIngestionRun\x12-.bifrost.marketdata.v1.GetIngestionRunRequest\x1a..bifrost.marketdata.v1.GetIngestionRunResponse\x12v\n\x11ListIngestionRuns\x12/.bifrost.marketdata.v1.ListIngestionRunsRequest\x1a\x30.bifrost.marketdata.v1.ListIngestionRunsResponse\x12x\n\x11WatchIngestionRun\x12/.bifrost.marketdata.v1.WatchIngestionRunRequest\x1a\x30.bifrost.marketdata.v1.WatchIngestionRunResponse0\x01\x12y\n\x12\x43\x61ncelIngestionRun\x12\x30.bifrost.marketdata.v1.CancelIngestionRunRequest\x1a\x31.bifrost.marketdata.v1.CancelIngestionRunResponse\x12|\n\x13ListQuarantinedBars\x12\x31.bifrost.marketdata.v1.ListQuarantinedBarsRequest\x1a\x32.bifrost.marketdata.v1.ListQuarantinedBarsResponse\x12\x85\x01\n\x16ReleaseQuarantinedBars\x12\x34.bifrost.marketdata.v1.ReleaseQuarantinedBarsRequest\x1a\x35.bifrost.marketdata.v1.ReleaseQuarantinedBarsResponse\x12|\n\x13\x44ropQuarantinedBars\x12\x31.bifrost.marketdata.v1.DropQuarantinedBarsRequest\x1a\x32.bifrost.marketdata.v1.DropQuarantinedBarsResponse\x12j\n\rListLiveFeeds\x12+.bifrost.marketdata.v1.ListLiveFeedsRequest\x1a,.bifrost.marketdata.v1.ListLiveFeedsResponse\x12\x7f\n\x14ListIngestionTargets\x12\x32.bifrost.marketdata.v1.ListIngestionTargetsRequest\x1a\x33.bifrost.marketdata.v1.ListIngestionTargetsResponse\x12\x82\x01\n\x15\x43reateIngestionTarget\x12\x33.bifrost.marketdata.v1.CreateIngestionTargetRequest\x1a\x34.bifrost.marketdata.v1.CreateIngestionTargetResponse\x12\x82\x01\n\x15UpdateIngestionTarget\x12\x33.bifrost.marketdata.v1.UpdateIngestionTargetRequest\x1a\x34.bifrost.marketdata.v1.UpdateIngestionTargetResponse\x12\x82\x01\n\x15\x44\x65leteIngestionTarget\x12\x33.bifrost.marketdata.v1.DeleteIngestionTargetRequest\x1a\x34.bifrost.marketdata.v1.DeleteIngestionTargetResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bifrost.marketdata.v1.ingestion_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTPROVIDERSREQUEST']._serialized_start=269
-  _globals['_LISTPROVIDERSREQUEST']._serialized_end=291
-  _globals['_LISTPROVIDERSRESPONSE']._serialized_start=293
-  _globals['_LISTPROVIDERSRESPONSE']._serialized_end=368
-  _globals['_STARTINGESTIONREQUEST']._serialized_start=371
-  _globals['_STARTINGESTIONREQUEST']._serialized_end=666
-  _globals['_STARTINGESTIONRESPONSE']._serialized_start=668
-  _globals['_STARTINGESTIONRESPONSE']._serialized_end=742
-  _globals['_GETINGESTIONRUNREQUEST']._serialized_start=744
-  _globals['_GETINGESTIONRUNREQUEST']._serialized_end=784
-  _globals['_GETINGESTIONRUNRESPONSE']._serialized_start=786
-  _globals['_GETINGESTIONRUNRESPONSE']._serialized_end=861
-  _globals['_LISTINGESTIONRUNSREQUEST']._serialized_start=864
-  _globals['_LISTINGESTIONRUNSREQUEST']._serialized_end=1004
-  _globals['_LISTINGESTIONRUNSRESPONSE']._serialized_start=1006
-  _globals['_LISTINGESTIONRUNSRESPONSE']._serialized_end=1109
-  _globals['_WATCHINGESTIONRUNREQUEST']._serialized_start=1111
-  _globals['_WATCHINGESTIONRUNREQUEST']._serialized_end=1153
-  _globals['_WATCHINGESTIONRUNRESPONSE']._serialized_start=1155
-  _globals['_WATCHINGESTIONRUNRESPONSE']._serialized_end=1232
-  _globals['_CANCELINGESTIONRUNREQUEST']._serialized_start=1234
-  _globals['_CANCELINGESTIONRUNREQUEST']._serialized_end=1277
-  _globals['_CANCELINGESTIONRUNRESPONSE']._serialized_start=1279
-  _globals['_CANCELINGESTIONRUNRESPONSE']._serialized_end=1357
-  _globals['_INGESTIONSERVICE']._serialized_start=1360
-  _globals['_INGESTIONSERVICE']._serialized_end=2992
+  _globals['_LISTPROVIDERSREQUEST']._serialized_start=308
+  _globals['_LISTPROVIDERSREQUEST']._serialized_end=330
+  _globals['_LISTPROVIDERSRESPONSE']._serialized_start=332
+  _globals['_LISTPROVIDERSRESPONSE']._serialized_end=407
+  _globals['_STARTINGESTIONREQUEST']._serialized_start=410
+  _globals['_STARTINGESTIONREQUEST']._serialized_end=705
+  _globals['_STARTINGESTIONRESPONSE']._serialized_start=707
+  _globals['_STARTINGESTIONRESPONSE']._serialized_end=781
+  _globals['_GETINGESTIONRUNREQUEST']._serialized_start=783
+  _globals['_GETINGESTIONRUNREQUEST']._serialized_end=823
+  _globals['_GETINGESTIONRUNRESPONSE']._serialized_start=825
+  _globals['_GETINGESTIONRUNRESPONSE']._serialized_end=900
+  _globals['_LISTINGESTIONRUNSREQUEST']._serialized_start=903
+  _globals['_LISTINGESTIONRUNSREQUEST']._serialized_end=1043
+  _globals['_LISTINGESTIONRUNSRESPONSE']._serialized_start=1045
+  _globals['_LISTINGESTIONRUNSRESPONSE']._serialized_end=1148
+  _globals['_WATCHINGESTIONRUNREQUEST']._serialized_start=1150
+  _globals['_WATCHINGESTIONRUNREQUEST']._serialized_end=1192
+  _globals['_WATCHINGESTIONRUNRESPONSE']._serialized_start=1194
+  _globals['_WATCHINGESTIONRUNRESPONSE']._serialized_end=1271
+  _globals['_CANCELINGESTIONRUNREQUEST']._serialized_start=1273
+  _globals['_CANCELINGESTIONRUNREQUEST']._serialized_end=1316
+  _globals['_CANCELINGESTIONRUNRESPONSE']._serialized_start=1318
+  _globals['_CANCELINGESTIONRUNRESPONSE']._serialized_end=1396
+  _globals['_INGESTIONSERVICE']._serialized_start=1399
+  _globals['_INGESTIONSERVICE']._serialized_end=3139
 # @@protoc_insertion_point(module_scope)

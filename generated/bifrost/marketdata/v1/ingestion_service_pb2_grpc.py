@@ -5,6 +5,7 @@ import warnings
 
 from bifrost.marketdata.v1 import ingestion_service_pb2 as bifrost_dot_marketdata_dot_v1_dot_ingestion__service__pb2
 from bifrost.marketdata.v1 import ingestion_target_pb2 as bifrost_dot_marketdata_dot_v1_dot_ingestion__target__pb2
+from bifrost.marketdata.v1 import live_feed_pb2 as bifrost_dot_marketdata_dot_v1_dot_live__feed__pb2
 from bifrost.marketdata.v1 import quarantine_pb2 as bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -81,6 +82,11 @@ class IngestionServiceStub:
                 '/bifrost.marketdata.v1.IngestionService/DropQuarantinedBars',
                 request_serializer=bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.DropQuarantinedBarsRequest.SerializeToString,
                 response_deserializer=bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.DropQuarantinedBarsResponse.FromString,
+                _registered_method=True)
+        self.ListLiveFeeds = channel.unary_unary(
+                '/bifrost.marketdata.v1.IngestionService/ListLiveFeeds',
+                request_serializer=bifrost_dot_marketdata_dot_v1_dot_live__feed__pb2.ListLiveFeedsRequest.SerializeToString,
+                response_deserializer=bifrost_dot_marketdata_dot_v1_dot_live__feed__pb2.ListLiveFeedsResponse.FromString,
                 _registered_method=True)
         self.ListIngestionTargets = channel.unary_unary(
                 '/bifrost.marketdata.v1.IngestionService/ListIngestionTargets',
@@ -178,6 +184,13 @@ class IngestionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListLiveFeeds(self, request, context):
+        """Lists the live feeds that are or were followed, with how each is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListIngestionTargets(self, request, context):
         """Lists targets, by name, a page at a time.
         """
@@ -256,6 +269,11 @@ def add_IngestionServiceServicer_to_server(servicer, server):
                     servicer.DropQuarantinedBars,
                     request_deserializer=bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.DropQuarantinedBarsRequest.FromString,
                     response_serializer=bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.DropQuarantinedBarsResponse.SerializeToString,
+            ),
+            'ListLiveFeeds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLiveFeeds,
+                    request_deserializer=bifrost_dot_marketdata_dot_v1_dot_live__feed__pb2.ListLiveFeedsRequest.FromString,
+                    response_serializer=bifrost_dot_marketdata_dot_v1_dot_live__feed__pb2.ListLiveFeedsResponse.SerializeToString,
             ),
             'ListIngestionTargets': grpc.unary_unary_rpc_method_handler(
                     servicer.ListIngestionTargets,
@@ -522,6 +540,33 @@ class IngestionService:
             '/bifrost.marketdata.v1.IngestionService/DropQuarantinedBars',
             bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.DropQuarantinedBarsRequest.SerializeToString,
             bifrost_dot_marketdata_dot_v1_dot_quarantine__pb2.DropQuarantinedBarsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLiveFeeds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bifrost.marketdata.v1.IngestionService/ListLiveFeeds',
+            bifrost_dot_marketdata_dot_v1_dot_live__feed__pb2.ListLiveFeedsRequest.SerializeToString,
+            bifrost_dot_marketdata_dot_v1_dot_live__feed__pb2.ListLiveFeedsResponse.FromString,
             options,
             channel_credentials,
             insecure,

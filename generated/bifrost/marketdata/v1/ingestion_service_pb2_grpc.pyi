@@ -5,6 +5,7 @@ isort:skip_file
 
 from bifrost.marketdata.v1 import ingestion_service_pb2 as _ingestion_service_pb2
 from bifrost.marketdata.v1 import ingestion_target_pb2 as _ingestion_target_pb2
+from bifrost.marketdata.v1 import live_feed_pb2 as _live_feed_pb2
 from bifrost.marketdata.v1 import quarantine_pb2 as _quarantine_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
@@ -64,6 +65,8 @@ class IngestionServiceStub:
     """Notes of bars that they are to stay out. Sent again it changes nothing. ABORTED (WRITE_CONFLICT) where
     somebody else decided meanwhile; nothing was dropped then.
     """
+    ListLiveFeeds: _grpc.UnaryUnaryMultiCallable[_live_feed_pb2.ListLiveFeedsRequest, _live_feed_pb2.ListLiveFeedsResponse]
+    """Lists the live feeds that are or were followed, with how each is."""
     ListIngestionTargets: _grpc.UnaryUnaryMultiCallable[_ingestion_target_pb2.ListIngestionTargetsRequest, _ingestion_target_pb2.ListIngestionTargetsResponse]
     """Lists targets, by name, a page at a time."""
     CreateIngestionTarget: _grpc.UnaryUnaryMultiCallable[_ingestion_target_pb2.CreateIngestionTargetRequest, _ingestion_target_pb2.CreateIngestionTargetResponse]
@@ -112,6 +115,8 @@ class IngestionServiceAsyncStub(IngestionServiceStub):
     """Notes of bars that they are to stay out. Sent again it changes nothing. ABORTED (WRITE_CONFLICT) where
     somebody else decided meanwhile; nothing was dropped then.
     """
+    ListLiveFeeds: _aio.UnaryUnaryMultiCallable[_live_feed_pb2.ListLiveFeedsRequest, _live_feed_pb2.ListLiveFeedsResponse]  # type: ignore[assignment]
+    """Lists the live feeds that are or were followed, with how each is."""
     ListIngestionTargets: _aio.UnaryUnaryMultiCallable[_ingestion_target_pb2.ListIngestionTargetsRequest, _ingestion_target_pb2.ListIngestionTargetsResponse]  # type: ignore[assignment]
     """Lists targets, by name, a page at a time."""
     CreateIngestionTarget: _aio.UnaryUnaryMultiCallable[_ingestion_target_pb2.CreateIngestionTargetRequest, _ingestion_target_pb2.CreateIngestionTargetResponse]  # type: ignore[assignment]
@@ -211,6 +216,14 @@ class IngestionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Notes of bars that they are to stay out. Sent again it changes nothing. ABORTED (WRITE_CONFLICT) where
         somebody else decided meanwhile; nothing was dropped then.
         """
+
+    @_abc_1.abstractmethod
+    def ListLiveFeeds(
+        self,
+        request: _live_feed_pb2.ListLiveFeedsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_live_feed_pb2.ListLiveFeedsResponse, _abc.Awaitable[_live_feed_pb2.ListLiveFeedsResponse]]:
+        """Lists the live feeds that are or were followed, with how each is."""
 
     @_abc_1.abstractmethod
     def ListIngestionTargets(

@@ -68,7 +68,7 @@ class AlpacaDialect:
         frame = self._truth.within(symbol, timeframe, TimeRange(start, end + 1))
         first = int(call.query.get("page_token", "0"))
         behind = first + min(self._page_bars, int(call.query["limit"]))
-        rows = _rows(frame.take(slice(first, behind)), timeframe, call.fault)
+        rows = rows_of(frame.take(slice(first, behind)), timeframe, call.fault)
         token = str(behind) if behind < len(frame) else None
         return _json({"bars": rows, "symbol": symbol, "next_page_token": token})
 
@@ -105,7 +105,8 @@ def _us(text: str, timeframe: Timeframe) -> int:
     return to_unix_us(moment)
 
 
-def _rows(frame: BarFrame, timeframe: Timeframe, fault: Fault | None) -> list[dict[str, Any]]:
+def rows_of(frame: BarFrame, timeframe: Timeframe, fault: Fault | None = None) -> list[dict[str, Any]]:
+    """Write bars as Alpaca does, in pages and in its stream."""
     columns = {name: frame.column(column).tolist() for name, column in _SHORT.items()}
     times = [_moment(time_us, timeframe, fault) for time_us in frame.time_us.tolist()]
     rows = [
