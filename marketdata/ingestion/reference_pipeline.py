@@ -157,6 +157,7 @@ class ReferencePipeline:
                 unchanged=len(changes.unchanged),
                 outranked=len(changes.kept),
                 remarks=(*remarks, *changes.remarks),
+                fetched_on=today,
             )
             await note_reference(connection, claim, task, note)
 

@@ -16,6 +16,14 @@ TRAILING: Final = timedelta(days=365)
 AHEAD: Final = timedelta(days=365)
 
 
+def longest_waiting_first(identities: Sequence[Symbol], fetched_on: Mapping[int, date]) -> list[Symbol]:
+    """Order symbols by when they were told of, those that never were first.
+
+    Where a provider's calls do not last for all, the next run goes on with those that were left out.
+    """
+    return sorted(identities, key=lambda symbol: fetched_on.get(symbol.symbol_id, date.min))
+
+
 def plan_actions(
     identities: Sequence[Symbol], fetched_on: Mapping[int, date], now_us: int
 ) -> list[PlannedReference]:

@@ -18,7 +18,11 @@ from marketdata.domain.symbol import Symbol
 from marketdata.domain.timeframe import Timeframe
 from marketdata.errors import FieldViolation, InvalidRequestError
 from marketdata.ingestion.planner import History, plan_left, plan_tasks
-from marketdata.ingestion.reference_planner import plan_actions, plan_company
+from marketdata.ingestion.reference_planner import (
+    longest_waiting_first,
+    plan_actions,
+    plan_company,
+)
 from marketdata.providers.protocol import Capabilities, Provider
 from marketdata.storage.ingestion.runs import RunStore
 
@@ -212,10 +216,11 @@ class RunStarter:
         self, request: RunRequest, symbols: Sequence[Symbol]
     ) -> list[PlannedReference]:
         ids = [symbol.symbol_id for symbol in symbols]
-        if request.mode is IngestionMode.COMPANY:
-            return plan_company(symbols, self._clock.now_us())
         fetched_on = await self._runs.references_fetched(request.provider, request.mode, ids)
-        return plan_actions(symbols, {} if request.refetches else fetched_on, self._clock.now_us())
+        waiting = longest_waiting_first(symbols, fetched_on)
+        if request.mode is IngestionMode.COMPANY:
+            return plan_company(waiting, self._clock.now_us())
+        return plan_actions(waiting, {} if request.refetches else fetched_on, self._clock.now_us())
 
 
 def _distinct(request: RunRequest, identities: Mapping[str, Symbol]) -> list[Symbol]:

@@ -1250,14 +1250,14 @@ CREATE TABLE public.reference_fetched (
     symbol_id bigint NOT NULL,
     kind text NOT NULL,
     fetched_on date NOT NULL,
-    CONSTRAINT reference_fetched_kind_check CHECK ((kind = 'actions'::text))
+    CONSTRAINT reference_fetched_kind_check CHECK ((kind = ANY (ARRAY['actions'::text, 'company'::text])))
 );
 
 --
 -- Name: COLUMN reference_fetched.fetched_on; Type: COMMENT; Schema: public; Owner: -
 --
 
-COMMENT ON COLUMN public.reference_fetched.fetched_on IS 'The day up to which the provider has told everything once: it is asked about a trailing window from then on.';
+COMMENT ON COLUMN public.reference_fetched.fetched_on IS 'The day on which the provider has told everything: of actions it is asked about a trailing window from then on.';
 
 --
 -- Name: rollup_dirty; Type: TABLE; Schema: public; Owner: -

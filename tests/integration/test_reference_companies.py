@@ -9,7 +9,12 @@ import pytest
 from marketdata.domain.company import CompanyFacts
 from marketdata.domain.company_changes import FactChanges
 from marketdata.domain.ingestion_run import IngestionMode, RunRequest, RunState
-from marketdata.errors import CompanyNotFoundError, InvalidRequestError, ProviderSymbolError
+from marketdata.errors import (
+    CompanyNotFoundError,
+    InvalidRequestError,
+    ProviderLimitError,
+    ProviderSymbolError,
+)
 from marketdata.storage.ingestion.claims import LeaseLostError
 from marketdata.storage.pools import Connection
 from tests.support.ingesting import Ingesting, ingesting
@@ -100,6 +105,22 @@ async def test_run_given_an_unknown_company_says_which_and_changes_nothing(
     assert (run.state, run.tasks_failed, run.counts.accepted) == (RunState.FAILED, 1, 4)
     assert [trouble.message for trouble in run.troubles] == ["no company B"]
     assert (await storage.symbols.get("B")).status.value == "active"
+
+
+async def test_run_given_a_limit_goes_on_next_time_with_those_left_out(
+    storage: Storage, one: Ingesting
+) -> None:
+    """Few calls a day are enough in the end: whoever waits for longest is asked about first."""
+    one.provider.companies = {"A": FACTS, "B": FACTS}
+    one.provider.calls_at_once = 1
+    one.provider.fails_actions["B"] = ProviderLimitError("25 calls are used up")
+    limited = await one.run(asking("A", "B", request_id="limited"))
+    assert (limited.state, limited.tasks_done) == (RunState.FAILED, 1)
+    del one.provider.fails_actions["B"]
+    one.provider.fails_actions["A"] = ProviderLimitError("25 calls are used up")
+    again = await one.run(asking("A", "B", request_id="again"))
+    assert (again.state, again.tasks_done) == (RunState.FAILED, 1)
+    assert (await storage.companies.get("B")).facts == FACTS
 
 
 async def test_start_given_a_provider_without_companies_is_refused(one: Ingesting) -> None:

@@ -12,12 +12,12 @@ COMMENT ON COLUMN ingestion_task.timeframe IS 'NULL where a task fetches no bars
 CREATE TABLE reference_fetched (
     provider   text NOT NULL,
     symbol_id  bigint NOT NULL REFERENCES market_symbol ON DELETE CASCADE,
-    kind       text NOT NULL CHECK (kind IN ('actions')),
+    kind       text NOT NULL CHECK (kind IN ('actions', 'company')),
     fetched_on date NOT NULL,
     PRIMARY KEY (provider, symbol_id, kind)
 );
 COMMENT ON COLUMN reference_fetched.fetched_on IS
-    'The day up to which the provider has told everything once: it is asked about a trailing window from then on.';
+    'The day on which the provider has told everything: of actions it is asked about a trailing window from then on.';
 CREATE INDEX reference_fetched_symbol_id ON reference_fetched (symbol_id);
 
 ALTER TABLE market_corporate_action ADD COLUMN provider text NOT NULL DEFAULT '';
