@@ -38,6 +38,7 @@ from tests.support.year.checks import (
     stored_of,
 )
 from tests.support.year.events import EVENTS, Event, adjusted
+from tests.support.year.lived import simulate
 from tests.support.year.sessions import sessions_of, utc
 from tests.support.year.truth import (
     CORRECTED,
@@ -54,7 +55,7 @@ from tests.support.year.truth import (
     is_out,
     year,
 )
-from tests.support.year.walk import Walk, simulate
+from tests.support.year.walk import Walk
 
 pytestmark = [
     pytest.mark.modes("plain", reason="two minutes; each mode's tables have tests of their own"),
@@ -137,6 +138,7 @@ async def test_slots_given_a_year_are_executed_once_each(lived: Walk) -> None:
     rows = await fetch(lived.storage, "SELECT request_id FROM ingestion_run ORDER BY request_id")
     assert [name for (name,) in rows] == sorted(name for name, _ in lived.started)
     assert len(set(rows)) == len(rows)
+    assert not lived.followed
 
 
 async def test_runs_given_outages_fail_in_these_only(lived: Walk) -> None:

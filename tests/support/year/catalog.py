@@ -23,7 +23,12 @@ class Catalog:
         """Describe all."""
         return [
             ProviderDescription(
-                can.name, can.title, feeds=can.feeds, history=can.history, has_actions=can.has_actions
+                can.name,
+                can.title,
+                feeds=can.feeds,
+                history=can.history,
+                has_actions=can.has_actions,
+                has_company=can.has_company,
             )
             for can in (provider.capabilities for provider in self._providers.values())
         ]

@@ -80,6 +80,11 @@ def actions_slots() -> Int64:
     return np.arange(saturday_us, utc("2025-03-01"), 7 * DAY_US, dtype=np.int64)
 
 
+def company_slots() -> Int64:
+    """Give when facts of companies and listings are asked for: on Saturdays at 10:00."""
+    return actions_slots() + 2 * HOUR_US
+
+
 def extended_hours(sessions: Sessions) -> list[tuple[int, int]]:
     """Give New York's hours with pre-market, from 04:00 of its clock to four hours after the close."""
     starts = [

@@ -4,7 +4,7 @@ The sessions of 2024 have both switches of the clocks, holidays and three half d
 begins in November 2023.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -120,9 +120,9 @@ def gap_reasons(truth: Year, tickers: tuple[str, ...], label_us: Int64) -> dict[
     return reasons
 
 
-def is_out(now_us: int) -> bool:
-    """Tell whether the provider answers errors only."""
-    return any(utc(start) <= now_us < utc(end) for start, end in OUTAGES)
+def is_out(now_us: int, outages: Sequence[tuple[str, str]] = OUTAGES) -> bool:
+    """Tell whether a provider answers errors only."""
+    return any(utc(start) <= now_us < utc(end) for start, end in outages)
 
 
 @cache
