@@ -143,7 +143,7 @@ class RunExecutor:
         try:
             await self._execute_claimed(claim)
         except LeaseLostError:
-            log.warning("ingestion_run_lost", extra={"run": claim.run_id, "epoch": claim.epoch})
+            _log_lost(claim)
         except _PASSING as error:
             # The run can go on where it ended, once what is in its way is mended.
             log.warning("ingestion_run_paused", extra={"run": claim.run_id, "error": error.message})
@@ -207,13 +207,19 @@ class RunExecutor:
         error: str,
         retry_after_seconds: float | None = None,
     ) -> None:
-        log.info("ingestion_run_over", extra={"run": claim.run_id, "state": state.value})
-        await self._claims.finish(claim, state, error, retry_after_seconds)
+        if await self._claims.finish(claim, state, error, retry_after_seconds):
+            log.info("ingestion_run_over", extra={"run": claim.run_id, "state": state.value})
+        else:
+            _log_lost(claim)
 
     async def _release(self, claim: Claim) -> None:
         # Without it the lease runs out by itself, only later.
         with contextlib.suppress(MarketDataError):
             await self._claims.release(claim)
+
+
+def _log_lost(claim: Claim) -> None:
+    log.warning("ingestion_run_lost", extra={"run": claim.run_id, "epoch": claim.epoch})
 
 
 def _verdict(end: PipelineEnd, claim: Claim) -> tuple[RunState, str]:

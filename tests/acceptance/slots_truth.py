@@ -10,6 +10,7 @@ import exchange_calendars
 
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
+_SATURDAY: Final = 6
 # Where in its hour the only bar of it opens: no skew of the test's clocks reaches the slots around.
 _INTO_THE_HOUR: Final = timedelta(minutes=40)
 
@@ -40,7 +41,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """An exchange; its minutes are fetched every hour, its days six hours after the close.
+    """An exchange: minutes are fetched every hour, days six hours after the close, actions weekly.
 
     Attributes
     ----------
@@ -58,7 +59,7 @@ class Market:
     after_hours: timedelta | None
 
     def due(self, year: int) -> list[Due]:
-        """List the slots of a year's sessions, ascending by time; two series."""
+        """List the slots of a year's sessions and weeks, ascending by time; four series."""
         calendar = exchange_calendars.get_calendar(
             self.calendar, start=f"{year}-01-01", end=f"{year}-12-31"
         )
@@ -68,13 +69,15 @@ class Market:
                 # Behind the end of a session the next one may have begun: then it is a slot of both.
                 if slot.bar is not None or slot.name not in found:
                     found[slot.name] = slot
-        return sorted(found.values(), key=lambda slot: slot.at)
+        return sorted([*found.values(), *_of_weeks(year)], key=lambda slot: slot.at)
 
     def _of_session(self, day: date, closed: datetime) -> Iterator[Due]:
         yield from self._of_minutes(day, closed)
         label = _midnight(day, UTC)
         at = max(closed + 6 * _HOUR, label + _DAY + timedelta(minutes=5))
         yield _slot("daily/1d", at, label)
+        # Minutes once more: they have all come.
+        yield _slot("daily/1m", at, None)
 
     def _of_minutes(self, day: date, closed: datetime) -> Iterator[Due]:
         zone = ZoneInfo(self.zone)
@@ -87,6 +90,14 @@ class Market:
             yield _slot("minutes/1m", hour + _HOUR, hour + _INTO_THE_HOUR)
             hour += _HOUR
         yield _slot("minutes/1m", hour + _HOUR, None)
+
+
+def _of_weeks(year: int) -> Iterator[Due]:
+    at = datetime(year, 1, 1, 8, tzinfo=UTC)
+    while at.year == year:
+        if at.isoweekday() == _SATURDAY:
+            yield _slot("actions", at, None)
+        at += _DAY
 
 
 def _slot(series: str, at: datetime, bar: datetime | None) -> Due:

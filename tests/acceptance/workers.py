@@ -59,9 +59,9 @@ class Worker:
         return self.process.wait(STOP_SECONDS)
 
     def _lines(self) -> list[dict[str, Any]]:
-        # The last one may not be whole yet.
+        # The last one may not be whole yet; what Python warns of stands between them.
         *lines, _ = self.log.read_text().split("\n")
-        return [json.loads(line) for line in lines]
+        return [json.loads(line) for line in lines if line.startswith("{")]
 
 
 @contextmanager

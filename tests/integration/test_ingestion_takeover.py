@@ -92,7 +92,7 @@ async def test_commit_given_a_run_that_another_finished_is_refused_and_changes_n
     gate.open.set()
     with pytest.raises(LeaseLostError):
         await work
-    await claims.finish(claim, RunState.FAILED, "too late")
+    assert not await claims.finish(claim, RunState.FAILED, "too late")
     await claims.release(claim)
     await claims.fail_task(claim, 1, "too late", None)
     assert await everything(storage) == before
@@ -118,7 +118,7 @@ async def test_commit_given_a_run_that_another_executes_is_refused_and_changes_n
         gates[0].open.set()
         with pytest.raises(LeaseLostError):
             await work
-        await claims.finish(claim, RunState.FAILED, "too late")
+        assert not await claims.finish(claim, RunState.FAILED, "too late")
         await claims.fail_task(claim, 1, "too late", None)
         assert await fetch(storage, _ALL_OF_IT[3]) == []
         assert (await next_one.ingestion.runs.get(run.run_id)).state is RunState.RUNNING

@@ -74,8 +74,10 @@ _FINISH: Final = sql.SQL("""
           FROM over JOIN ingestion_task AS task USING (run_id)
          WHERE over.state = 'failed' AND task.state = 'open'
          GROUP BY over.provider, task.symbol_id, task.timeframe, over.error, over.run_id
+    ), noted AS (
+        {note}
     )
-    {note}
+    SELECT count(*) FROM over
 """).format(note=_NOTE_FAILED)
 _OPEN_TASKS: Final = """
     SELECT task, symbol, symbol_id, timeframe, range_start, range_end, done_until
@@ -195,7 +197,7 @@ class RunClaims:
         state: RunState,
         error: str = "",
         retry_after_seconds: float | None = None,
-    ) -> None:
+    ) -> bool:
         """Note how a run ended; nothing where another process has it.
 
         Parameters
@@ -204,6 +206,11 @@ class RunClaims:
             Why it failed. Tasks that a failed run leaves open are noted as failed with it.
         retry_after_seconds : float or None
             When they are worth trying again; None where nobody knows.
+
+        Returns
+        -------
+        bool
+            Whether it was noted.
         """
         parameters = {
             **_key(claim),
@@ -212,7 +219,8 @@ class RunClaims:
             "retry_after": retry_after_seconds,
         }
         async with self._pools.query() as connection:
-            await connection.execute(_FINISH, parameters)
+            row = await (await connection.execute(_FINISH, parameters)).fetchone()
+        return row is not None and row[0] == 1
 
     async def open_tasks(self, claim: Claim) -> list[OpenTask]:
         """List what is left to do, in the order of the request."""
