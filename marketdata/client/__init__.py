@@ -12,8 +12,6 @@ from marketdata.client.answers import (
     BarsCreated,
     BarsDeleted,
     BarVersion,
-    Coverage,
-    CoverageGap,
     LatestBar,
     TimeframeStatistics,
     UnadjustedAction,
@@ -27,6 +25,7 @@ from marketdata.client.bar_subscription import (
 from marketdata.client.bars import Bars
 from marketdata.client.channels import DEFAULT_ADDRESS
 from marketdata.client.company_calls import CompanyField
+from marketdata.client.coverage_answers import Coverage, CoverageGap
 from marketdata.client.ingestion_answers import RunStatus, RunTrouble
 from marketdata.client.ingestion_target_calls import TargetField
 from marketdata.client.live_feed_calls import LiveFeed

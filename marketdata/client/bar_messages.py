@@ -13,11 +13,11 @@ from marketdata.client.answers import (
     BarPage,
     BarsCreated,
     BarVersion,
-    CoverageGap,
     LatestBar,
     TimeframeStatistics,
     UnadjustedAction,
 )
+from marketdata.client.coverage_answers import CoverageGap
 from marketdata.client.enums import (
     BAR_ORDER_FROM_PROTO,
     BAR_ORDER_TO_PROTO,

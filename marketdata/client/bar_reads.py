@@ -9,8 +9,6 @@ from marketdata.client import methods
 from marketdata.client.answers import (
     Bar,
     BarPage,
-    Coverage,
-    CoverageGap,
     LatestBar,
     TimeframeStatistics,
 )
@@ -30,6 +28,7 @@ from marketdata.client.bar_stream import BarStream
 from marketdata.client.bars import Bars
 from marketdata.client.caller import Caller
 from marketdata.client.collecting import joined
+from marketdata.client.coverage_answers import Coverage, CoverageGap
 from marketdata.client.retry import Attempts
 from marketdata.client.times import AsOfPoint, Moment, decode_moment, encode_as_of, encode_moment
 from marketdata.domain.adjustment import Adjustment
