@@ -108,7 +108,10 @@ class RunExecutor:
         try:
             yield
         finally:
-            tasks = (looking, *self._executing)
+            # First: otherwise it would claim again what the others give up.
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+            tasks = tuple(self._executing)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -119,7 +122,7 @@ class RunExecutor:
             claim = None
             if len(self._executing) < _MOST_RUNS_AT_ONCE:
                 try:
-                    claim = await self._claims.claim()
+                    claim = await self._claim()
                 except ServiceError as error:
                     log.warning("ingestion_claim_failed", extra={"error": error.message})
             if claim is None:
@@ -129,6 +132,18 @@ class RunExecutor:
             self._executing.add(task)
             task.add_done_callback(self._executing.discard)
             task.add_done_callback(lambda _: self.wake())
+
+    async def _claim(self) -> Claim | None:
+        claiming = asyncio.create_task(self._claims.claim(), name="ingestion-claim")
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            # A claim that was committed in this moment would be nobody's until its lease ends.
+            with contextlib.suppress(ServiceError):
+                claim = await claiming
+                if claim is not None:
+                    await self._release(claim)
+            raise
 
     async def _wait(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

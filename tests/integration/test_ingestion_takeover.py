@@ -126,3 +126,27 @@ async def test_commit_given_a_run_that_another_executes_is_refused_and_changes_n
         over = await next_one.over(run)
     assert (over.state, over.counts.revised, over.troubles) == (RunState.SUCCEEDED, 0, ())
     assert await holds_the_truth(storage, next_one, "A")
+
+
+async def test_executor_given_an_end_while_it_claims_gives_the_claim_up(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it claims in its last moment is nobody's: the next process need not wait for the lease."""
+    one = await ingesting_days(storage)
+    run = await one.ingestion.starter.start(backfill("A"))
+    reached, claim = asyncio.Event(), RunClaims.claim
+
+    async def claim_late(claims: RunClaims) -> Claim | None:
+        found = await claim(claims)
+        reached.set()
+        for _ in range(5):
+            await asyncio.sleep(0)  # committed, and not told yet: the end of its process has the turn
+        return found
+
+    monkeypatch.setattr(RunClaims, "claim", claim_late)
+    async with executing(one):
+        await reached.wait()
+    rows = await fetch(
+        storage, "SELECT run_id, state, lease_until > clock_timestamp() FROM ingestion_run"
+    )
+    assert rows == [(run.run_id, "running", False)]
