@@ -188,7 +188,7 @@ class BarSubscription:
         except StopAsyncIteration:
             self._reading = None
             return None
-        change = BarsChange(frame, told.change.timeframe, is_stored=True)
+        change = BarsChange((frame,), told.change.timeframe, is_stored=True)
         return SubscriptionUpdate(change, told.seq, told.resume_token) if len(frame) else None
 
     def _tell_state(self, change: Change) -> None:

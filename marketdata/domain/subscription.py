@@ -7,6 +7,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Final
 
+from marketdata.domain.bar_merge import merge_frames
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.corporate_action import CorporateAction
 from marketdata.domain.log_position import LogPosition
@@ -80,14 +81,15 @@ class ResumePoint:
     parts: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots: the joined frame is kept beside the fields.
+@dataclass(frozen=True, eq=False)
 class BarsChange:
     """Bars as they are now.
 
     Attributes
     ----------
-    frame : BarFrame
-        In the order of changes.
+    frames : tuple of BarFrame
+        In the order of changes, at least one.
     timeframe : Timeframe
         Of them.
     is_stored : bool
@@ -96,10 +98,20 @@ class BarsChange:
         Whether bars before them were left out.
     """
 
-    frame: BarFrame
+    frames: tuple[BarFrame, ...]
     timeframe: Timeframe
     is_stored: bool = False
     is_conflated: bool = False
+
+    @cached_property
+    def frame(self) -> BarFrame:
+        """All bars as one frame; joined when somebody asks, since most of what is told is encoded."""
+        return self.frames[0] if len(self.frames) == 1 else merge_frames(self.frames)
+
+    @property
+    def rows(self) -> int:
+        """How many bars."""
+        return sum(map(len, self.frames))
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +187,7 @@ class SubscriptionEvent:
     def size_bytes(self) -> int:
         """About what it takes in memory while it waits."""
         if isinstance(self.change, BarsChange):
-            return _EVENT_BYTES + len(self.change.frame) * _BAR_BYTES
+            return _EVENT_BYTES + self.change.rows * _BAR_BYTES
         if isinstance(self.change, RangeChange):
             return _EVENT_BYTES + len(self.change.symbols) * _TEXT_BYTES
         return _EVENT_BYTES

@@ -40,10 +40,12 @@ def conflate(waiting: Sequence[SubscriptionEvent], told: ResumePoint | None) -> 
     frames: dict[Timeframe, list[BarFrame]] = {}
     for event in waiting:
         if isinstance(event.change, BarsChange):
-            frames.setdefault(event.change.timeframe, []).append(event.change.frame)
+            frames.setdefault(event.change.timeframe, []).extend(event.change.frames)
     bars = [
         SubscriptionEvent(
-            BarsChange(latest_bars(merge_frames(own)), timeframe, is_conflated=True), last.seq, told
+            BarsChange((latest_bars(merge_frames(own)),), timeframe, is_conflated=True),
+            last.seq,
+            told,
         )
         for timeframe, own in frames.items()
     ]

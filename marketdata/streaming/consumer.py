@@ -107,6 +107,10 @@ class LogConsumer:
         """Whether it has read all that was stored when it joined the tail."""
         return self._joined_at is not None and self._position.seq >= self._joined_at
 
+    def check(self) -> None:
+        """Raise what ended it, if anything did; see `read`."""
+        self._check()
+
     async def join(self) -> bool:
         """Join the tail where it is near; return whether everything up to there was read.
 

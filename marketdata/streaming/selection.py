@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from marketdata.domain.bar_merge import merge_frames
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.log_position import LogPosition
 from marketdata.domain.subscription import (
@@ -159,11 +158,10 @@ class Selection:
         run, self._run = self._run, None
         if run is None:
             return
-        frame = run.frames[0] if len(run.frames) == 1 else merge_frames(run.frames)
         first, last = run.first, run.last
         # Entries never change, so these are the same bars for all who want the same.
         key = (self.wanted.fingerprint, first.seq, first.part, last.seq, last.part, resume)
-        change = BarsChange(frame, run.timeframe)
+        change = BarsChange(tuple(run.frames), run.timeframe)
         self._events.append(SubscriptionEvent(change, last.seq, resume, key))
 
     def _behind(self, entry: LogEntry, *, is_last: bool) -> ResumePoint:

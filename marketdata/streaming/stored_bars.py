@@ -62,7 +62,7 @@ class StoredBars:
             )
 
             def to_block(frame: BarFrame, timeframe: Timeframe = timeframe) -> bytes:
-                return encode(BarsChange(frame, timeframe, is_stored=True))
+                return encode(BarsChange((frame,), timeframe, is_stored=True))
 
             async with (
                 self._reader.snapshot(query) as snapshot,

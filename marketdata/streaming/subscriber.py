@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from marketdata.domain.subscription import (
@@ -13,6 +13,7 @@ from marketdata.domain.subscription import (
     SubscriptionEvent,
 )
 from marketdata.errors import InternalError, ServiceError, SlowConsumerError
+from marketdata.storage.log_entries import LogEntry
 from marketdata.streaming.consumer import LogConsumer
 from marketdata.streaming.mailbox import MOST_MAILBOX_BYTES, Mailbox
 from marketdata.streaming.selection import Selection
@@ -68,6 +69,7 @@ class Subscriber:
         self._writing_since: float | None = None
         self._is_caught_up = False
         self._error: ServiceError | None = None
+        self._next: asyncio.Task[Sequence[LogEntry]] | None = None
 
     async def run(self, write: Write) -> None:
         """Tell the subscriber until he, or the log, ends it; it never returns.
@@ -109,8 +111,7 @@ class Subscriber:
     async def _read(self, scope: asyncio.Timeout) -> None:
         """Read the log; what ends that ends the scope, whatever it waits for."""
         try:
-            while True:
-                await self._step()
+            await self._read_all()
         except ServiceError as error:
             self._error = error
         except Exception as error:
@@ -119,21 +120,35 @@ class Subscriber:
             self._error.__cause__ = error
         scope.reschedule(self._loop.time())
 
-    async def _step(self) -> None:
-        entries = None
+    async def _read_all(self) -> None:
         try:
-            async with asyncio.timeout(self._tick_seconds()):
-                if not self._is_caught_up and await self._consumer.join():
-                    self._is_caught_up = True
-                    self._put_now(CaughtUp())
-                await self._mailbox.room(is_live=self._is_caught_up)
-                entries = await self._consumer.read()
-        except TimeoutError:
-            # Who waits for room must hear of it when what waits in the log is too much.
-            await self._consumer.join()
-        for event in await self._selection.events(entries) if entries else ():
-            self._put(event)
+            while True:
+                await self._step()
+        finally:
+            if self._next is not None:
+                self._next.cancel()
+                # Whatever it raises was said already, or nobody wants it any more.
+                await asyncio.gather(self._next, return_exceptions=True)
+
+    async def _step(self) -> None:
+        # Not cancelled when it takes long: a slow database would be asked the same for ever.
+        if self._next is None:
+            self._next = asyncio.create_task(self._next_entries(), name="subscription-log")
+        await asyncio.wait([self._next], timeout=self._tick_seconds())
+        if self._next.done():
+            done, self._next = self._next, None
+            for event in await self._selection.events(done.result()):
+                self._put(event)
+        # Who waits for room must hear of it when what waits in the log is too much.
+        self._consumer.check()
         self._look_after()
+
+    async def _next_entries(self) -> Sequence[LogEntry]:
+        if not self._is_caught_up and await self._consumer.join():
+            self._is_caught_up = True
+            self._put_now(CaughtUp())
+        await self._mailbox.room(is_live=self._is_caught_up)
+        return await self._consumer.read()
 
     def _tick_seconds(self) -> float:
         due = self._last_put + self._heartbeat_seconds - self._loop.time()

@@ -70,7 +70,7 @@ def _bars(message: messages.BarEvent, batch: bytes) -> BarsChange:
     if small.encoding != PLAIN_ENCODING:
         raise NotSupportedError(f"the bars came in encoding {small.encoding}; a later client reads it")
     timeframe = TIMEFRAME_FROM_PROTO[small.timeframe]
-    return BarsChange(frame, timeframe, message.stored, message.conflated)
+    return BarsChange((frame,), timeframe, message.stored, message.conflated)
 
 
 def _change(message: messages.BarEvent) -> Change | None:

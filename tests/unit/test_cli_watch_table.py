@@ -24,7 +24,7 @@ def drawn(table: WatchTable) -> str:
 
 def told(bars: list[Bar], seq: int) -> SubscriptionUpdate:
     """Make the update of some bars."""
-    return SubscriptionUpdate(BarsChange(frame_of(bars), DAY), seq, "")
+    return SubscriptionUpdate(BarsChange((frame_of(bars),), DAY), seq, "")
 
 
 def test_add_given_bars_shows_the_latest_of_each_symbol() -> None:

@@ -39,7 +39,7 @@ def event(seq: int, change: Change) -> SubscriptionEvent:
 def told(seq: int, *bars: Bar, timeframe: Timeframe = DAY) -> SubscriptionEvent:
     """Make an event of bars."""
     frame = replace(frame_of(bars), feeds={MANUAL_FEED: "manual/upload"})
-    return event(seq, BarsChange(frame, timeframe))
+    return event(seq, BarsChange((frame,), timeframe))
 
 
 def bars_in(found: SubscriptionEvent) -> list[Bar]:
