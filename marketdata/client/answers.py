@@ -59,6 +59,9 @@ class AppliedRead:
     snapshots : int
         From how many snapshots the answer was read: 1, and one more for every interruption behind
         which the log had moved on. Bars of later ones can hold changes after `snapshot_seq`.
+    resume_token : str
+        `subscribe` to the same symbols and this timeframe goes on behind `snapshot_seq` with it,
+        without a seam; empty where bars of the timeframe are derived.
     """
 
     timeframe: Timeframe
@@ -73,6 +76,7 @@ class AppliedRead:
     read_time: datetime
     snapshot_seq: int
     snapshots: int = 1
+    resume_token: str = ""
 
 
 @dataclass(frozen=True, slots=True)

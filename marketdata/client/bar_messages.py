@@ -157,6 +157,7 @@ def from_header(header: bars_service_pb2.StreamBarsHeader) -> AppliedRead:
         unadjusted_actions=_unadjusted(header.unadjusted_actions),
         read_time=decode_moment(header.read_time),
         snapshot_seq=header.snapshot_seq,
+        resume_token=header.resume_token,
     )
 
 

@@ -126,6 +126,22 @@ async def test_subscribe_given_since_tells_stored_bars_then_revisions(following:
             assert (await next_bars(subscription)).seq == seq
 
 
+async def test_subscribe_given_token_of_a_read_goes_on_behind_it(following: Service) -> None:
+    """Years in bulk, then what changes: nothing lies between."""
+    await add_symbols(following, "AAPL", "IBM")
+    await add_bars(following, [TUESDAY_US])
+    async with MarketDataClient(following.address) as client:
+        read = await client.bars(["AAPL", "IBM"], "1d", order="time_symbol")
+        seq = await add_bars(following, [TUESDAY_US + days(1)])
+        token = read.applied.resume_token
+        async with client.subscribe(["AAPL", "IBM"], "1d", resume_token=token) as subscription:
+            update = await next_bars(subscription)
+        derived = await client.bars("AAPL", "5m")
+    assert (update.seq, times_of(update)) == (seq, [TUESDAY_US + days(1)])
+    assert read.time_us.tolist() == [TUESDAY_US]
+    assert derived.applied.resume_token == ""
+
+
 async def test_subscribe_given_history_that_is_another_begins_anew_and_says_so(
     following: Service, proxy: BreakingProxy
 ) -> None:
