@@ -24,11 +24,18 @@ from marketdata.client import (
     SubscriptionUpdate,
     SyncMarketDataClient,
 )
-from marketdata.errors import InvalidRequestError, ServiceError, ServiceUnavailableError
+from marketdata.errors import (
+    InvalidRequestError,
+    LogTrimmedError,
+    ServiceError,
+    ServiceUnavailableError,
+)
+from marketdata.storage.embedded import ServerAddress
 from marketdata.storage.log_reader import renew_generation
 from tests.contract.requests import MINUTE, MINUTE_US, OPEN_US, TUESDAY_US, add_bars, add_symbols
 from tests.contract.service import Service
 from tests.support.bars import days
+from tests.support.databases import connected
 from tests.support.tcp_proxy import BreakingProxy, breaking_proxy
 
 PATIENT: Final = RetryPolicy(most_attempts=20, first_wait_seconds=0.001, longest_wait_seconds=0.05)
@@ -163,6 +170,33 @@ async def test_subscribe_given_history_that_is_another_begins_anew_and_says_so(
             assert (await next_bars(subscription)).seq == seq
     assert SubscriptionState.LOST in states.states
     assert states.states[-1] is SubscriptionState.LIVE
+
+
+async def test_subscribe_given_token_that_is_too_old_begins_anew_and_says_so(
+    following: Service, database: ServerAddress
+) -> None:
+    """What was trimmed cannot be told one by one: all may differ, then what is stored, if asked for."""
+    await add_symbols(following, "AAPL")
+    states = States()
+    async with MarketDataClient(following.address) as client:
+        async with client.subscribe("AAPL", "1d") as subscription:
+            old = (await until_live(subscription))[-1].resume_token
+        for day in range(3):
+            seq = await add_bars(following, [TUESDAY_US + days(day)])
+        with connected(database) as connection:
+            connection.execute("UPDATE bar_log SET oldest_seq = %s", [seq])
+        again = client.subscribe("AAPL", "1d", since=FIRST_DAY, resume_token=old, on_state=states)
+        async with again:
+            lost, _, stored, _ = await until_live(again)
+            assert isinstance(lost.change, RangeChange)
+            assert (lost.change.reason, lost.seq) == (RangeReason.LOST, seq)
+            assert times_of(stored) == [TUESDAY_US + days(day) for day in range(3)]
+        async with client.subscribe("AAPL", "1d", resume_token=old) as again:
+            lost, known, _ = await until_live(again)
+            assert isinstance(lost.change, RangeChange)
+            assert isinstance(known.change, Subscribed)
+    assert states.states[0] is SubscriptionState.LOST
+    assert isinstance(states.errors[0], LogTrimmedError)
 
 
 async def test_subscribe_given_too_many_bars_for_the_log_reads_them(following: Service) -> None:

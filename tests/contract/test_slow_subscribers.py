@@ -12,6 +12,7 @@ from bifrost.marketdata.v1 import bar_subscription_pb2 as messages
 from marketdata.domain.bars import BarFrame
 from marketdata.domain.symbol import NewSymbol
 from marketdata.domain.timeframe import Timeframe
+from marketdata.rpc.admission import _Class
 from marketdata.streaming.hub import SubscriptionLimits
 from tests.contract.refusals import to_refusal
 from tests.contract.requests import DAY, MINUTE, MINUTE_US, OPEN_US
@@ -98,7 +99,9 @@ async def test_stalled_subscriber_given_too_much_waits_is_ended_and_loses_nothin
         assert await reading == WRITES * BARS
 
         async def only_one_is_left() -> bool:
-            return len(small.stores.tailer._consumers) == 1
+            # Nothing of it is left, though it still reads nothing.
+            places = small.admission._running[_Class.SUBSCRIPTION]
+            return len(small.stores.tailer._consumers) == places == 1
 
         await until(only_one_is_left)
         *read, refusal = await ended(stalled)
