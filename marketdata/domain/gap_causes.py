@@ -4,12 +4,14 @@ Where several reasons hold, the first of these wins:
 
 1. QUARANTINED: the very bar is there, and a person has to decide of it;
 2. MISSING, because retention does not keep what is so old: whatever else holds, nobody will fetch it;
-3. FAILED: a provider did not answer, so that what the others said may not be all;
+3. FAILED: a provider that has bars of this series did not answer, so that what the others said may not
+   be all;
 4. NO_TRADES: a provider that has bars before and after has none there;
-5. PROVIDER_HAS_NONE: providers answered, and have no bar before, or none after;
-6. MISSING, because bars were deleted, and nobody was asked since;
-7. BEYOND_HISTORY: no provider reaches back so far, as of now;
-8. MISSING: nothing is known.
+5. FAILED, of a provider that never gave a bar of this series: most likely it does not know the symbol;
+6. PROVIDER_HAS_NONE: providers answered, and have no bar before, or none after;
+7. MISSING, because bars were deleted, and nobody was asked since;
+8. BEYOND_HISTORY: no provider reaches back so far, as of now;
+9. MISSING: nothing is known.
 
 Of several providers for which the same reason holds, the first by name is told.
 """
@@ -83,9 +85,15 @@ def cause_layers(
     if knowledge.deleted:
         layers.append(CauseLayer(_DELETED, knowledge.deleted))
     answers = knowledge.answers[::-1]
+    # Who gives bars of it at all; of another one nobody would expect to know better.
+    giving = {one.provider for one in answers if one.first_us is not None}
     for has_between in (False, True):
         layers += [layer for one in answers for layer in _of_answers(one, always, has_between)]
-    layers += [CauseLayer(_failed(one), one.ranges) for one in knowledge.failures[::-1]]
+        layers += [
+            CauseLayer(_failed(one), one.ranges)
+            for one in knowledge.failures[::-1]
+            if (one.provider in giving) is has_between
+        ]
     if knowledge.kept_from_us is not None and knowledge.kept_from_us > always.start_us:
         older = TimeRange(always.start_us, knowledge.kept_from_us)
         layers.append(CauseLayer(_NOT_KEPT, (older,)))

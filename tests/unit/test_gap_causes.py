@@ -174,8 +174,13 @@ def test_causes_given_everything_at_once_keep_their_order() -> None:
         answers=(
             ProviderAnswers("a", whole("2013-07-09", "2013-07-20"), first_us, last_us),
             ProviderAnswers("b", whole("2013-07-05", "2013-07-24"), None, None),
+            ProviderAnswers("c", (), first_us, last_us),
         ),
-        failures=(ProviderFailure("c", whole("2013-07-12", "2013-07-16"), "garbled", None),),
+        failures=(
+            ProviderFailure("c", whole("2013-07-12", "2013-07-16"), "garbled", None),
+            # It never gave a bar: it says nothing against those who do.
+            ProviderFailure("d", whole("2013-07-16", "2013-07-20"), "knows no such symbol", None),
+        ),
         quarantined_us={"a": labels_of("2013-07-15")},
         deleted=whole("2013-07-22", "2013-07-26"),
         kept_from_us=dates_between("2013-07-03", "2013-07-04").start_us,
@@ -190,7 +195,7 @@ def test_causes_given_everything_at_once_keep_their_order() -> None:
         (FAILED, "c", 1),  # 12
         (QUARANTINED, "a", 1),  # 15
         (NO_TRADES, "a", 3),  # 16 to 18
-        (HAS_NONE, "a", 1),  # 19
+        (FAILED, "d", 1),  # 19: a has no bar behind the 18th
         (HAS_NONE, "b", 2),  # 22, 23
         (MISSING, "", 2),  # 24, 25: deleted
         (BEYOND, "a", 2),  # 26, 29
