@@ -12,6 +12,7 @@ from marketdata.providers.options import (
     ALPACA_STREAM_ADDRESS,
     ALPHA_VANTAGE_ADDRESS,
     TIINGO_ADDRESS,
+    YAHOO_STREAM_ADDRESS,
     ProviderOptions,
 )
 from marketdata.service_settings import ServiceSettings
@@ -20,7 +21,7 @@ from marketdata.service_settings import ServiceSettings
 class Settings(ServiceSettings):
     """What an operator can set; ``.env.example`` lists everything with its default."""
 
-    live_feed: Literal["", "alpaca"] = Field(
+    live_feed: Literal["", "alpaca", "yahoo"] = Field(
         "",
         validation_alias="MARKETDATA_LIVE_FEED",
         description="Whose minutes are followed live, for targets that name it; empty: nobody's",
@@ -84,7 +85,15 @@ class Settings(ServiceSettings):
         description="Where it is; https, or http on loopback",
     )
 
-    @field_validator("alpha_vantage_url", "alpaca_url", "alpaca_stream_url", "tiingo_url")
+    yahoo_stream_url: str = Field(
+        YAHOO_STREAM_ADDRESS,
+        validation_alias="MARKETDATA_YAHOO_STREAM_URL",
+        description="Where Yahoo's stream is; https, or http on loopback",
+    )
+
+    @field_validator(
+        "alpha_vantage_url", "alpaca_url", "alpaca_stream_url", "tiingo_url", "yahoo_stream_url"
+    )
     @classmethod
     def _keep_keys_private(cls, value: str) -> str:
         problem = address_problem(value)
@@ -107,6 +116,7 @@ class Settings(ServiceSettings):
             alpaca_stream_url=self.alpaca_stream_url,
             tiingo_token=self.tiingo_token.get_secret_value(),
             tiingo_url=self.tiingo_url,
+            yahoo_stream_url=self.yahoo_stream_url,
             files_dir=str(self.files_dir or ""),
         )
 

@@ -72,7 +72,7 @@ class Ingesting:
         lease_seconds = settings.ingestion_lease_seconds
         self._intake = intake
         name = settings.live_feed
-        self._feed = make_live_feed(name, settings.provider_options) if name else None
+        self._feed = make_live_feed(name, settings.provider_options, self._clock) if name else None
         self.ingestion: Ingestion = build_ingestion(
             pools, intake, actions, providers, self.waits.of, self._clock, lease_seconds
         )

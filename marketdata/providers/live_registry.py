@@ -4,30 +4,35 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from marketdata.clock import Clock
 from marketdata.errors import ConfigurationError
 from marketdata.providers.iex import alpaca
 from marketdata.providers.iex.alpaca_stream import AlpacaStream, StreamAccount
 from marketdata.providers.live import LiveFeed
 from marketdata.providers.options import ProviderOptions
+from marketdata.providers.yahoo import spelling as yahoo
+from marketdata.providers.yahoo.stream import YahooStream
 
 
-def make_live_feed(name: str, options: ProviderOptions) -> LiveFeed:
+def make_live_feed(name: str, options: ProviderOptions, clock: Clock) -> LiveFeed:
     """Make a live feed.
 
     Parameters
     ----------
     name : str
         As the setting MARKETDATA_LIVE_FEED has it.
+    clock : Clock
+        What is now, for feeds whose minutes are made here.
 
     Raises
     ------
     ConfigurationError
         It lacks a setting.
     """
-    return _MAKERS[name](options)
+    return _MAKERS[name](options, clock)
 
 
-def _alpaca(options: ProviderOptions) -> LiveFeed:
+def _alpaca(options: ProviderOptions, _: Clock) -> LiveFeed:
     given = {
         alpaca.KEY_SETTING: options.alpaca_key_id,
         alpaca.SECRET_SETTING: options.alpaca_secret_key,
@@ -39,6 +44,10 @@ def _alpaca(options: ProviderOptions) -> LiveFeed:
     return AlpacaStream(account)
 
 
-_MAKERS: Final[Mapping[str, Callable[[ProviderOptions], LiveFeed]]] = MappingProxyType(
-    {alpaca.NAME: _alpaca}
+def _yahoo(options: ProviderOptions, clock: Clock) -> LiveFeed:
+    return YahooStream(options.yahoo_stream_url, clock)
+
+
+_MAKERS: Final[Mapping[str, Callable[[ProviderOptions, Clock], LiveFeed]]] = MappingProxyType(
+    {alpaca.NAME: _alpaca, yahoo.PROVIDER: _yahoo}
 )

@@ -6,6 +6,7 @@ from typing import Final
 ALPHA_VANTAGE_ADDRESS: Final = "https://www.alphavantage.co"
 ALPACA_ADDRESS: Final = "https://data.alpaca.markets"
 ALPACA_STREAM_ADDRESS: Final = "https://stream.data.alpaca.markets"
+YAHOO_STREAM_ADDRESS: Final = "https://streamer.finance.yahoo.com"
 TIINGO_ADDRESS: Final = "https://api.tiingo.com"
 
 
@@ -28,6 +29,7 @@ class ProviderOptions:
     alpaca_calls_a_minute: int = 200
     alpaca_url: str = ALPACA_ADDRESS
     alpaca_stream_url: str = ALPACA_STREAM_ADDRESS
+    yahoo_stream_url: str = YAHOO_STREAM_ADDRESS
     tiingo_token: str = field(default="", repr=False)
     tiingo_url: str = TIINGO_ADDRESS
     files_dir: str = ""

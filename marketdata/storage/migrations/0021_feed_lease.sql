@@ -1,5 +1,8 @@
 -- Who follows a live feed, and up to where its bars are complete. The same in all storage modes.
 
+-- Prices some times a second, made into minutes here: below the chart, which has every trade.
+INSERT INTO market_feed (provider, feed, rank) VALUES ('yahoo', 'stream', 150);
+
 CREATE TABLE feed_lease (
     feed           text PRIMARY KEY,
     epoch          bigint NOT NULL DEFAULT 1,
