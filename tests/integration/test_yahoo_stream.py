@@ -88,6 +88,8 @@ async def test_stream_given_ticks_tells_whole_minutes() -> None:
         frame = (await pending).frame
         assert rows_of(frame) == [("AAPL", _OPEN_US, 263.18, 263.18, 263.12, 263.12, 350.0)]
         assert frame.feeds == {0: "yahoo/stream"}
+        assert np.isnan(frame.vwap).all()
+        assert frame.trade_count.tolist() == [-1]
         assert frame.flags.tolist() == [BarFlag.FINAL]
 
 

@@ -7,8 +7,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
+
 from marketdata.clock import Clock
-from marketdata.domain.bars import BarFrame
+from marketdata.domain.bars import MISSING_TRADE_COUNT, BarFrame
 from marketdata.domain.minute_builder import BuilderTimes, MinuteBuilder
 from marketdata.domain.partial_minutes import MINUTE_US
 from marketdata.domain.symbol import Symbol
@@ -111,7 +113,7 @@ class YahooStream:
                     bars = builder.final_bars(now_us)
                     bars = bars.take(bars.time_us >= whole_from_us)
                     if len(bars):
-                        yield FeedBars(_respelled(bars, spelled))
+                        yield FeedBars(_told(bars, spelled))
                     for task in (reading, asking):
                         if task.done():
                             task.result()
@@ -138,6 +140,11 @@ async def _read(socket: Socket, ticks: list[Tick]) -> None:
             ticks.append(tick)
 
 
-def _respelled(frame: BarFrame, spelled: Mapping[str, str]) -> BarFrame:
-    """Return the bars under this service's tickers."""
-    return replace(frame, symbols=tuple(spelled.get(theirs, theirs) for theirs in frame.symbols))
+def _told(frame: BarFrame, spelled: Mapping[str, str]) -> BarFrame:
+    """Return the bars under this service's tickers, without what prices now and then cannot tell."""
+    return replace(
+        frame,
+        symbols=tuple(spelled.get(theirs, theirs) for theirs in frame.symbols),
+        vwap=np.full(len(frame), np.nan),
+        trade_count=np.full(len(frame), MISSING_TRADE_COUNT, np.int64),
+    )
