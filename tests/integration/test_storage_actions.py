@@ -115,6 +115,7 @@ async def test_read_catalog_given_a_new_database_has_its_feeds_by_rank(storage: 
         "files/archive",
         "alpha_vantage/core",
         "yahoo/chart",
+        "yahoo/stream",
         "alpaca/iex",
         "tiingo/iex",
         "sample/eod",
