@@ -6,6 +6,7 @@ migrated database that only this test uses; `storage` is the storage layer over 
 the storage layer takes `database` and gives it to what it starts.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 
@@ -58,7 +59,8 @@ async def database(databases: Databases) -> AsyncIterator[ServerAddress]:
     """Give the address of a migrated database of the test's own; it is dropped at the end."""
     address = await databases.migrated()
     yield address
-    databases.drop(address)
+    # Beside the event loop: PostgreSQL waits for whoever is just connecting, and that may be in it.
+    await asyncio.to_thread(databases.drop, address)
 
 
 @pytest.fixture

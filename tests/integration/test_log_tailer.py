@@ -34,7 +34,7 @@ from tests.support.embedded import kill
 from tests.support.log_history import History, committed_entries, problems
 from tests.support.rows import fetch
 from tests.support.storage import TEST_LIMITS, Storage, opened_storage
-from tests.support.tailing import LONG_SECONDS, TailingProcess, tailed
+from tests.support.tailing import LONG_SECONDS, tailed, tailing
 from tests.support.unsteady_writers import REFUSE, WRITERS, Writer
 from tests.support.waiting import until
 
@@ -76,7 +76,6 @@ async def test_read_given_writers_that_roll_back_and_tailers_that_die_gets_exact
     """Tailers are cancelled and their backends ended again and again: no entry is lost or doubled."""
     await fetch(storage, REFUSE)
     generation = (await LogReader(storage.pools).bounds()).generation
-    processes = [TailingProcess(storage) for _ in range(2)]
     histories = [History(0) for _ in range(6)]
     writers = [Writer(storage, number) for number in range(WRITERS)]
     ended_backends = 0
@@ -92,7 +91,7 @@ async def test_read_given_writers_that_roll_back_and_tailers_that_die_gets_exact
                 ((count,),) = await fetch(storage, _END_TAILERS)
                 ended_backends += count
 
-    async with asyncio.timeout(90), asyncio.TaskGroup() as group:
+    async with tailing(storage, 2) as processes, asyncio.timeout(90), asyncio.TaskGroup() as group:
         disturbing = group.create_task(disturb())
         consuming = [
             group.create_task(processes[number % 2].consume(history, generation))
@@ -108,6 +107,10 @@ async def test_read_given_writers_that_roll_back_and_tailers_that_die_gets_exact
 
         await until(nobody_was_left_in_peace)
         disturbing.cancel()
+        await asyncio.wait([disturbing])
+        # One may have been killed and not started again.
+        for process in processes:
+            await process.restart()
         committed = await committed_entries(storage)
 
         async def all_came() -> bool:
@@ -116,8 +119,6 @@ async def test_read_given_writers_that_roll_back_and_tailers_that_die_gets_exact
         await until(all_came, 30.0)
         for task in consuming:
             task.cancel()
-    for process in processes:
-        await process.stop()
     assert [problems(history, committed) for history in histories] == [[]] * len(histories)
 
 

@@ -79,3 +79,14 @@ class TailingProcess:
                         position = consumer.position
             # A tailer that was killed a moment ago is still the one of this process.
             await asyncio.sleep(0)
+
+
+@contextlib.asynccontextmanager
+async def tailing(storage: Storage, count: int) -> AsyncIterator[list[TailingProcess]]:
+    """Run so many of them; none outlives a test that fails, and connects to what is gone."""
+    processes = [TailingProcess(storage) for _ in range(count)]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            await process.stop()
