@@ -139,7 +139,8 @@ def _from_target(message: messages.IngestionTarget) -> IngestionTarget:
         name=message.name,
         symbols=tuple(message.symbols),
         timeframes=tuple(known(TIMEFRAME_FROM_PROTO, t, "timeframe") for t in message.timeframes),
-        providers=tuple(message.providers),
+        # A service of before tells one alone.
+        providers=tuple(message.providers) or (message.provider,),
         history_start=date_from_text(message.history_start),
         target_id=message.target_id,
         created_us=message.create_time.ToMicroseconds(),

@@ -67,7 +67,7 @@ def parse_create_target(
         name=request.name,
         symbols=_parse_symbols(request, violations),
         timeframes=parse_timeframes(request.timeframes, violations),
-        providers=_parse_providers(request.providers, violations),
+        providers=_parse_providers(_named_providers(request, violations), violations),
         history_start=parse_session_date("history_start", request.history_start, violations),
     )
 
@@ -137,6 +137,7 @@ def to_proto_target(target: IngestionTarget) -> ingestion_target_pb2.IngestionTa
         symbols=target.symbols,
         all_symbols=not target.symbols,
         timeframes=[TIMEFRAME_TO_PROTO[timeframe] for timeframe in target.timeframes],
+        provider=target.providers[0],
         providers=target.providers,
         history_start=date_to_text(target.history_start),
         create_time=to_timestamp(target.created_us),
@@ -164,6 +165,15 @@ def _parse_symbols(
         check_symbols(request.symbols, violations)
     # Refused as a whole where there are more: not worth looking up.
     return tuple(request.symbols) if len(request.symbols) <= MOST_SYMBOLS else ()
+
+
+def _named_providers(
+    request: ingestion_target_pb2.CreateIngestionTargetRequest, violations: Violations
+) -> Sequence[str]:
+    """Give the providers of a new target, of which older clients name one in a field of its own."""
+    if request.provider and request.providers:
+        violations.add("provider", "AMBIGUOUS", "is set beside providers; name it among them")
+    return request.providers or ([request.provider] if request.provider else ())
 
 
 def _parse_providers(providers: Sequence[str], violations: Violations) -> tuple[str, ...]:

@@ -80,6 +80,7 @@ async def test_update_given_a_mask_changes_what_it_names(
     for field in fields:
         expected.ClearField(field)  # type: ignore[arg-type]
     expected.MergeFrom(messages.IngestionTarget(**fields))
+    expected.provider = expected.providers[0]
     ignored = {"target_id": 99, "history_start": "1950-01-03", **fields}
     for _ in range(2):
         answer = await changing.ingestion.UpdateIngestionTarget(

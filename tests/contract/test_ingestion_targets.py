@@ -60,6 +60,16 @@ async def create(service: Service, **fields: Any) -> messages.IngestionTarget:
     return answer.target
 
 
+async def test_create_given_a_client_of_before_takes_its_one_provider(targeting: Service) -> None:
+    """It names one in a field of its own, and finds the first of several there."""
+    created = await create(targeting, provider="yahoo", providers=[])
+    assert (created.provider, list(created.providers)) == ("yahoo", ["yahoo"])
+    both = await refusal_of(
+        targeting.ingestion.CreateIngestionTarget(create_request(provider="alpaca"))
+    )
+    assert both.violations == {("provider", "AMBIGUOUS")}
+
+
 async def test_create_given_target_lists_it_as_created(targeting: Service) -> None:
     """Every field of the answer, and the same in the list."""
     created = await create(

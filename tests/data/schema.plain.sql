@@ -817,9 +817,9 @@ CREATE TABLE public.ingestion_target (
     symbols text[] NOT NULL,
     symbol_count integer GENERATED ALWAYS AS (cardinality(symbols)) STORED NOT NULL,
     timeframes text[] NOT NULL,
-    providers text[] NOT NULL,
     history_start date,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    providers text[] NOT NULL,
     CONSTRAINT ingestion_target_name_check CHECK ((name ~ '^[a-z0-9_-]{1,50}$'::text)),
     CONSTRAINT ingestion_target_providers_check CHECK (((cardinality(providers) >= 1) AND (cardinality(providers) <= 5))),
     CONSTRAINT ingestion_target_symbols_check CHECK ((cardinality(symbols) <= 5000)),
@@ -839,16 +839,16 @@ COMMENT ON COLUMN public.ingestion_target.symbols IS 'Tickers as the operator na
 COMMENT ON COLUMN public.ingestion_target.symbol_count IS 'So that a page is measured without reading its symbols.';
 
 --
--- Name: COLUMN ingestion_target.providers; Type: COMMENT; Schema: public; Owner: -
---
-
-COMMENT ON COLUMN public.ingestion_target.providers IS 'Their names, in the order in which they are asked; they need not be ready yet.';
-
---
 -- Name: COLUMN ingestion_target.history_start; Type: COMMENT; Schema: public; Owner: -
 --
 
 COMMENT ON COLUMN public.ingestion_target.history_start IS 'NULL: no history but what a batch fetches.';
+
+--
+-- Name: COLUMN ingestion_target.providers; Type: COMMENT; Schema: public; Owner: -
+--
+
+COMMENT ON COLUMN public.ingestion_target.providers IS 'Their names, in the order in which they are asked; they need not be ready yet.';
 
 --
 -- Name: ingestion_target_target_id_seq; Type: SEQUENCE; Schema: public; Owner: -

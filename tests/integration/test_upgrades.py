@@ -1,4 +1,4 @@
-"""Databases of the first release, with what it stored, brought to this one in every storage mode."""
+"""Databases of before, with what they stored, brought to this release in every storage mode."""
 
 import gzip
 from typing import Final
@@ -6,6 +6,8 @@ from typing import Final
 import pytest
 
 from marketdata.storage import migrate as migrate_module
+from marketdata.storage.embedded import ServerAddress
+from marketdata.storage.ingestion.targets import TargetStore
 from marketdata.storage.migrate import migrate, migrations
 from marketdata.storage.modes import StorageMode
 from tests.support.databases import Databases, connected
@@ -17,6 +19,8 @@ from tests.support.storage import opened_storage
 FIRST: Final = 4
 # The migration after which coverage says why bars are missing.
 GAP_REASONS: Final = 18
+# The one after which a target has several providers.
+TARGET_PROVIDERS: Final = 22
 # A was called C before; of B no bar is there.
 FETCHED_BEFORE: Final = """
     INSERT INTO market_symbol
@@ -37,6 +41,16 @@ FETCHED_BEFORE: Final = """
     INSERT INTO ingestion_fetched (provider, symbol_id, timeframe, ranges)
     SELECT 'alpaca', symbol_id, '1d', '{[2023-01-01,2024-06-01)}' FROM market_symbol;
 """
+
+
+async def migrate_before(
+    number: int, database: ServerAddress, mode: StorageMode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bring a database to what it was before a migration."""
+    before = [one for one in migrations(mode) if one.number < number]
+    with monkeypatch.context() as patch:
+        patch.setattr(migrate_module, "migrations", lambda _: before)
+        await migrate(database, mode)
 
 
 @pytest.mark.modes("apache", "timescale", reason="plain mode restores the dump itself")
@@ -63,11 +77,8 @@ async def test_migrate_given_answers_of_before_lets_the_stored_bars_stand_in_for
 ) -> None:
     """What was fetched before gaps had reasons is told apart by the bars that are there, or by none."""
     empty = databases.empty()
-    before = [one for one in migrations(storage_mode) if one.number < GAP_REASONS]
     try:
-        with monkeypatch.context() as patch:
-            patch.setattr(migrate_module, "migrations", lambda _: before)
-            await migrate(empty, storage_mode)
+        await migrate_before(GAP_REASONS, empty, storage_mode, monkeypatch)
         with connected(empty) as connection:
             connection.execute(FETCHED_BEFORE)
         await migrate(empty, storage_mode)
@@ -78,5 +89,28 @@ async def test_migrate_given_answers_of_before_lets_the_stored_bars_stand_in_for
                 "  FROM ingestion_fetched JOIN market_symbol USING (symbol_id) ORDER BY 1"
             ).fetchall()
         assert rows == [("A", "2024-01-02", "2024-03-01", "{}"), ("B", None, None, "{}")]
+    finally:
+        databases.drop(empty)
+
+
+async def test_migrate_given_targets_of_before_asks_their_provider_first(
+    databases: Databases, storage_mode: StorageMode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one provider of a target becomes the first of its providers."""
+    empty = databases.empty()
+    try:
+        await migrate_before(TARGET_PROVIDERS, empty, storage_mode, monkeypatch)
+        with connected(empty) as connection:
+            connection.execute(
+                "INSERT INTO ingestion_target (name, symbols, timeframes, provider)"
+                " VALUES ('days', '{AAPL}', '{1d}', 'yahoo'), ('all', '{}', '{1m}', 'iex')"
+            )
+        await migrate(empty, storage_mode)
+        async with opened_storage(lambda: empty) as storage:
+            targets = await TargetStore(storage.pools).list_all()
+        assert [(target.name, target.providers) for target in targets] == [
+            ("all", ("iex",)),
+            ("days", ("yahoo",)),
+        ]
     finally:
         databases.drop(empty)

@@ -7,13 +7,12 @@ CREATE TABLE ingestion_target (
     symbol_count  integer NOT NULL GENERATED ALWAYS AS (cardinality(symbols)) STORED,
     timeframes    text[] NOT NULL
                   CHECK (cardinality(timeframes) > 0 AND timeframes <@ ARRAY['1m', '1h', '1d']),
-    providers     text[] NOT NULL CHECK (cardinality(providers) BETWEEN 1 AND 5),
+    provider      text NOT NULL,
     history_start date,
     created_at    timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON COLUMN ingestion_target.symbols IS
     'Tickers as the operator named them; empty: all active symbols, also those of later.';
 COMMENT ON COLUMN ingestion_target.symbol_count IS 'So that a page is measured without reading its symbols.';
-COMMENT ON COLUMN ingestion_target.providers IS
-    'Their names, in the order in which they are asked; they need not be ready yet.';
+COMMENT ON COLUMN ingestion_target.provider IS 'Its name; it need not be ready yet.';
 COMMENT ON COLUMN ingestion_target.history_start IS 'NULL: no history but what a batch fetches.';

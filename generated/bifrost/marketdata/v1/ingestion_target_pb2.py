@@ -27,7 +27,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,bifrost/marketdata/v1/ingestion_target.proto\x12\x15\x62ifrost.marketdata.v1\x1a%bifrost/marketdata/v1/timeframe.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe9\x01\n\x0fIngestionTarget\x12\x11\n\ttarget_id\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07symbols\x18\x03 \x03(\t\x12\x13\n\x0b\x61ll_symbols\x18\x04 \x01(\x08\x12\x34\n\ntimeframes\x18\x05 \x03(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12\x11\n\tproviders\x18\x06 \x03(\t\x12\x15\n\rhistory_start\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"D\n\x1bListIngestionTargetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"p\n\x1cListIngestionTargetsResponse\x12\x37\n\x07targets\x18\x01 \x03(\x0b\x32&.bifrost.marketdata.v1.IngestionTarget\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb2\x01\n\x1c\x43reateIngestionTargetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07symbols\x18\x02 \x03(\t\x12\x13\n\x0b\x61ll_symbols\x18\x03 \x01(\x08\x12\x34\n\ntimeframes\x18\x04 \x03(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12\x11\n\tproviders\x18\x05 \x03(\t\x12\x15\n\rhistory_start\x18\x06 \x01(\t\"W\n\x1d\x43reateIngestionTargetResponse\x12\x36\n\x06target\x18\x01 \x01(\x0b\x32&.bifrost.marketdata.v1.IngestionTarget\"\x95\x01\n\x1cUpdateIngestionTargetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x36\n\x06target\x18\x02 \x01(\x0b\x32&.bifrost.marketdata.v1.IngestionTarget\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"W\n\x1dUpdateIngestionTargetResponse\x12\x36\n\x06target\x18\x01 \x01(\x0b\x32&.bifrost.marketdata.v1.IngestionTarget\",\n\x1c\x44\x65leteIngestionTargetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1f\n\x1d\x44\x65leteIngestionTargetResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,bifrost/marketdata/v1/ingestion_target.proto\x12\x15\x62ifrost.marketdata.v1\x1a%bifrost/marketdata/v1/timeframe.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfb\x01\n\x0fIngestionTarget\x12\x11\n\ttarget_id\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07symbols\x18\x03 \x03(\t\x12\x13\n\x0b\x61ll_symbols\x18\x04 \x01(\x08\x12\x34\n\ntimeframes\x18\x05 \x03(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12\x10\n\x08provider\x18\x06 \x01(\t\x12\x15\n\rhistory_start\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tproviders\x18\t \x03(\t\"D\n\x1bListIngestionTargetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"p\n\x1cListIngestionTargetsResponse\x12\x37\n\x07targets\x18\x01 \x03(\x0b\x32&.bifrost.marketdata.v1.IngestionTarget\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc4\x01\n\x1c\x43reateIngestionTargetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07symbols\x18\x02 \x03(\t\x12\x13\n\x0b\x61ll_symbols\x18\x03 \x01(\x08\x12\x34\n\ntimeframes\x18\x04 \x03(\x0e\x32 .bifrost.marketdata.v1.Timeframe\x12\x10\n\x08provider\x18\x05 \x01(\t\x12\x15\n\rhistory_start\x18\x06 \x01(\t\x12\x11\n\tproviders\x18\x07 \x03(\t\"W\n\x1d\x43reateIngestionTargetResponse\x12\x36\n\x06target\x18\x01 \x01(\x0b\x32&.bifrost.marketdata.v1.IngestionTarget\"\x95\x01\n\x1cUpdateIngestionTargetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x36\n\x06target\x18\x02 \x01(\x0b\x32&.bifrost.marketdata.v1.IngestionTarget\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"W\n\x1dUpdateIngestionTargetResponse\x12\x36\n\x06target\x18\x01 \x01(\x0b\x32&.bifrost.marketdata.v1.IngestionTarget\",\n\x1c\x44\x65leteIngestionTargetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1f\n\x1d\x44\x65leteIngestionTargetResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,21 +35,21 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bifrost.marketdata.v1.inges
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_INGESTIONTARGET']._serialized_start=178
-  _globals['_INGESTIONTARGET']._serialized_end=411
-  _globals['_LISTINGESTIONTARGETSREQUEST']._serialized_start=413
-  _globals['_LISTINGESTIONTARGETSREQUEST']._serialized_end=481
-  _globals['_LISTINGESTIONTARGETSRESPONSE']._serialized_start=483
-  _globals['_LISTINGESTIONTARGETSRESPONSE']._serialized_end=595
-  _globals['_CREATEINGESTIONTARGETREQUEST']._serialized_start=598
-  _globals['_CREATEINGESTIONTARGETREQUEST']._serialized_end=776
-  _globals['_CREATEINGESTIONTARGETRESPONSE']._serialized_start=778
-  _globals['_CREATEINGESTIONTARGETRESPONSE']._serialized_end=865
-  _globals['_UPDATEINGESTIONTARGETREQUEST']._serialized_start=868
-  _globals['_UPDATEINGESTIONTARGETREQUEST']._serialized_end=1017
-  _globals['_UPDATEINGESTIONTARGETRESPONSE']._serialized_start=1019
-  _globals['_UPDATEINGESTIONTARGETRESPONSE']._serialized_end=1106
-  _globals['_DELETEINGESTIONTARGETREQUEST']._serialized_start=1108
-  _globals['_DELETEINGESTIONTARGETREQUEST']._serialized_end=1152
-  _globals['_DELETEINGESTIONTARGETRESPONSE']._serialized_start=1154
-  _globals['_DELETEINGESTIONTARGETRESPONSE']._serialized_end=1185
+  _globals['_INGESTIONTARGET']._serialized_end=429
+  _globals['_LISTINGESTIONTARGETSREQUEST']._serialized_start=431
+  _globals['_LISTINGESTIONTARGETSREQUEST']._serialized_end=499
+  _globals['_LISTINGESTIONTARGETSRESPONSE']._serialized_start=501
+  _globals['_LISTINGESTIONTARGETSRESPONSE']._serialized_end=613
+  _globals['_CREATEINGESTIONTARGETREQUEST']._serialized_start=616
+  _globals['_CREATEINGESTIONTARGETREQUEST']._serialized_end=812
+  _globals['_CREATEINGESTIONTARGETRESPONSE']._serialized_start=814
+  _globals['_CREATEINGESTIONTARGETRESPONSE']._serialized_end=901
+  _globals['_UPDATEINGESTIONTARGETREQUEST']._serialized_start=904
+  _globals['_UPDATEINGESTIONTARGETREQUEST']._serialized_end=1053
+  _globals['_UPDATEINGESTIONTARGETRESPONSE']._serialized_start=1055
+  _globals['_UPDATEINGESTIONTARGETRESPONSE']._serialized_end=1142
+  _globals['_DELETEINGESTIONTARGETREQUEST']._serialized_start=1144
+  _globals['_DELETEINGESTIONTARGETREQUEST']._serialized_end=1188
+  _globals['_DELETEINGESTIONTARGETRESPONSE']._serialized_start=1190
+  _globals['_DELETEINGESTIONTARGETRESPONSE']._serialized_end=1221
 # @@protoc_insertion_point(module_scope)

@@ -32,15 +32,18 @@ class IngestionTarget(_message.Message):
     SYMBOLS_FIELD_NUMBER: _builtins.int
     ALL_SYMBOLS_FIELD_NUMBER: _builtins.int
     TIMEFRAMES_FIELD_NUMBER: _builtins.int
-    PROVIDERS_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
     HISTORY_START_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    PROVIDERS_FIELD_NUMBER: _builtins.int
     target_id: _builtins.int
     """Its number."""
     name: _builtins.str
     """Unique, for people and commands: ``us-daily``."""
     all_symbols: _builtins.bool
     """Whether it stands for all active symbols, also those that are created later."""
+    provider: _builtins.str
+    """The first of its providers; for clients that know of no others. UpdateIngestionTarget ignores it."""
     history_start: _builtins.str
     """From when on history is wanted, an ISO 8601 date: ``2000-01-03``; empty: none but what a run in the mode
     BATCH fetches.
@@ -54,12 +57,12 @@ class IngestionTarget(_message.Message):
         """Of which timeframes."""
 
     @_builtins.property
-    def providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of its providers, in the order in which they are asked: each stands in for those before it."""
-
-    @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
+
+    @_builtins.property
+    def providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of its providers, in the order in which they are asked: each stands in for those before it."""
 
     def __init__(
         self,
@@ -69,13 +72,14 @@ class IngestionTarget(_message.Message):
         symbols: _abc.Iterable[_builtins.str] | None = ...,
         all_symbols: _builtins.bool = ...,
         timeframes: _abc.Iterable[_timeframe_pb2.Timeframe.ValueType] | None = ...,
-        providers: _abc.Iterable[_builtins.str] | None = ...,
+        provider: _builtins.str = ...,
         history_start: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        providers: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_symbols", b"all_symbols", "create_time", b"create_time", "history_start", b"history_start", "name", b"name", "providers", b"providers", "symbols", b"symbols", "target_id", b"target_id", "timeframes", b"timeframes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_symbols", b"all_symbols", "create_time", b"create_time", "history_start", b"history_start", "name", b"name", "provider", b"provider", "providers", b"providers", "symbols", b"symbols", "target_id", b"target_id", "timeframes", b"timeframes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -149,12 +153,15 @@ class CreateIngestionTargetRequest(_message.Message):
     SYMBOLS_FIELD_NUMBER: _builtins.int
     ALL_SYMBOLS_FIELD_NUMBER: _builtins.int
     TIMEFRAMES_FIELD_NUMBER: _builtins.int
-    PROVIDERS_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
     HISTORY_START_FIELD_NUMBER: _builtins.int
+    PROVIDERS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """1 to 50 of a-z, 0-9, - and _; unique. Required."""
     all_symbols: _builtins.bool
     """Whether it is for all active symbols, also those that are created later."""
+    provider: _builtins.str
+    """The same as `providers` with this name alone. INVALID_ARGUMENT beside `providers`."""
     history_start: _builtins.str
     """From when on history is wanted, an ISO 8601 date of 1900 to 2099: ``2000-01-03``. Empty: none but what a
     run in the mode BATCH fetches.
@@ -174,8 +181,8 @@ class CreateIngestionTargetRequest(_message.Message):
     @_builtins.property
     def providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of 1 to 5 providers, as ListProviders has them, or ``iex``, without repeats: the first one is asked, and
-        each other for what those before it fail to give. Required. They may lack a setting, such as a key: the
-        target then does without them, and where none is ready waits.
+        each other for what those before it fail to give. Required, unless `provider` is set. They may lack a setting,
+        such as a key: the target then does without them, and where none is ready waits.
         """
 
     def __init__(
@@ -185,12 +192,13 @@ class CreateIngestionTargetRequest(_message.Message):
         symbols: _abc.Iterable[_builtins.str] | None = ...,
         all_symbols: _builtins.bool = ...,
         timeframes: _abc.Iterable[_timeframe_pb2.Timeframe.ValueType] | None = ...,
-        providers: _abc.Iterable[_builtins.str] | None = ...,
+        provider: _builtins.str = ...,
         history_start: _builtins.str = ...,
+        providers: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_symbols", b"all_symbols", "history_start", b"history_start", "name", b"name", "providers", b"providers", "symbols", b"symbols", "timeframes", b"timeframes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_symbols", b"all_symbols", "history_start", b"history_start", "name", b"name", "provider", b"provider", "providers", b"providers", "symbols", b"symbols", "timeframes", b"timeframes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
