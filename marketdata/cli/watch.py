@@ -28,7 +28,6 @@ from marketdata.client import (
     SymbolsChange,
     Timeframe,
 )
-from marketdata.domain.subscription import ALL_SYMBOLS
 from marketdata.errors import ServiceError
 
 # Whoever watches waits through a restart of the service.
@@ -122,13 +121,15 @@ class _Asked:
                     table.add(update)
                     # Read once the subscription has begun: nothing lies between.
                     if isinstance(update.change, Subscribed):
-                        await self._read_last(client, table)
+                        _say_unknown(update)
+                        known = [symbol for symbol, is_known in update.change.known if is_known]
+                        await self._read_last(client, table, known)
 
-    async def _read_last(self, client: MarketDataClient, table: WatchTable) -> None:
-        if self._since is not None or ALL_SYMBOLS in self._symbols:
+    async def _read_last(self, client: MarketDataClient, table: WatchTable, known: list[str]) -> None:
+        if self._since is not None or not known:
             return
         for timeframe in self._timeframes:
-            bars = await client.bars(self._symbols, timeframe, limit=SPARK_BARS)
+            bars = await client.bars(known, timeframe, limit=SPARK_BARS)
             table.add_bars(bars.frame, timeframe, 0)
 
     async def _tell(
@@ -140,6 +141,7 @@ class _Asked:
         subscription = self._subscribe(client, on_state)
         async with subscription:
             async for update in subscription:
+                _say_unknown(update)
                 show(update)
 
     def _subscribe(
@@ -160,6 +162,20 @@ def _say(state: SubscriptionState, error: ServiceError | None) -> None:
     """Tell a person beside the pipe what went wrong."""
     if error is not None:
         ERR.print(f"{state.value}: {error.message}", soft_wrap=True, markup=False)
+
+
+def _say_unknown(update: SubscriptionUpdate) -> None:
+    """Tell a person which symbols bring nothing for now; a later reconnection says it again."""
+    if not isinstance(update.change, Subscribed):
+        return
+    unknown = [symbol for symbol, is_known in update.change.known if not is_known]
+    if unknown:
+        ERR.print(
+            f"{named(unknown)}: no such symbol is known; its bars come once it is. marketdata symbols "
+            "lists those that are known.",
+            soft_wrap=True,
+            markup=False,
+        )
 
 
 def _rows(update: SubscriptionUpdate) -> list[tuple[Any, ...]]:

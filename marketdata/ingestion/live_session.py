@@ -32,8 +32,8 @@ CatchUp = Callable[[FeedClaim, Sequence[str], int | None], Awaitable[str]]
 # Messages that may wait while earlier bars are fetched or stored. Past it nothing is read from the
 # feed, which then hangs up: what it would have told is fetched when it is up again.
 _MOST_WAITING: Final = 2_000
-# Before it is tried again to fetch what was missed.
-_RETRY_SECONDS: Final = 60.0
+#: Before it is tried again to fetch what was missed.
+RETRY_SECONDS: Final = 60.0
 # Bars of a transaction, where more wait.
 _MOST_BARS_A_COMMIT: Final = 50_000
 
@@ -55,6 +55,8 @@ class LiveSession:
         Fetches what the feed does not tell: what was before it was up.
     clock : Clock
         What is now.
+    retry_seconds : float
+        Before it is tried again to fetch what was missed.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class LiveSession:
         intake: BarIntake,
         catch_up: CatchUp,
         clock: Clock,
+        retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         self._feed = feed
         self._claim = claim
@@ -72,6 +75,7 @@ class LiveSession:
         self._intake = intake
         self._catch_up = catch_up
         self._clock = clock
+        self._retry_seconds = retry_seconds
         self._waiting: asyncio.Queue[BarFrame] = asyncio.Queue(_MOST_WAITING)
         self._is_live = asyncio.Event()
         self._complete_until_us = claim.complete_until_us
@@ -131,7 +135,7 @@ class LiveSession:
                 log.info("feed_live", extra=facts)
                 return
             log.warning("feed_incomplete", extra={**facts, "error": problem})
-            await asyncio.sleep(_RETRY_SECONDS)
+            await asyncio.sleep(self._retry_seconds)
 
     async def _note_down(self, down: FeedDown) -> None:
         log.warning("feed_down", extra={"feed": self._claim.feed, "error": down.problem})

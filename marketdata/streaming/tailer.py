@@ -3,13 +3,12 @@
 import asyncio
 import contextlib
 import logging
-import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Final
 
 from marketdata.domain.log_position import LogBounds, LogPosition, other_generation
+from marketdata.domain.reconnect import Reconnect
 from marketdata.errors import (
     LogAheadError,
     LogTrimmedError,
@@ -25,27 +24,8 @@ log = logging.getLogger(__name__)
 
 #: How long a wake-up that was lost delays what it would have told.
 POLL_SECONDS: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Reconnect:
-    """How long to wait before the database is tried again.
-
-    Attributes
-    ----------
-    first_seconds, most_seconds : float
-        The wait doubles from the first to the most. An embedded server is back 0.2 s after a kill; the
-        most bounds what a long outage costs after its end.
-    """
-
-    first_seconds: float = 0.1
-    most_seconds: float = 5.0
-
-    def seconds(self, failures: int) -> float:
-        """Tell how long to wait after so many failures in a row; less by chance, so that many part."""
-        # The exponent is bounded: a float overflows after a thousand doublings.
-        longest = min(self.most_seconds, self.first_seconds * 2.0 ** min(failures - 1, 20))
-        return longest * random.uniform(0.5, 1.0)  # noqa: S311 -- no secret
+#: An embedded server is back 0.2 s after a kill.
+LOG_RECONNECT: Final = Reconnect(0.1, 5.0)
 
 
 class LogTailer:
@@ -71,7 +51,7 @@ class LogTailer:
         open_session: Callable[[], AbstractAsyncContextManager[LogSession]],
         reader: LogReader,
         poll_seconds: float = POLL_SECONDS,
-        reconnect: Reconnect = Reconnect(),
+        reconnect: Reconnect = LOG_RECONNECT,
     ) -> None:
         self._open_session = open_session
         self._reader = reader

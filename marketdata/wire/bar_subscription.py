@@ -35,14 +35,13 @@ from marketdata.wire.violations import Violations
 DEFAULT_HEARTBEAT_SECONDS: Final = 15
 MOST_HEARTBEAT_SECONDS: Final = 300
 
-POLICY_FROM_PROTO: Final = {
-    messages.SLOW_READER_POLICY_UNSPECIFIED: SlowReaderPolicy.DISCONNECT,
-    messages.SLOW_READER_POLICY_DISCONNECT: SlowReaderPolicy.DISCONNECT,
-    messages.SLOW_READER_POLICY_CONFLATE: SlowReaderPolicy.CONFLATE,
-}
 POLICY_TO_PROTO: Final = {
     SlowReaderPolicy.DISCONNECT: messages.SLOW_READER_POLICY_DISCONNECT,
     SlowReaderPolicy.CONFLATE: messages.SLOW_READER_POLICY_CONFLATE,
+}
+POLICY_FROM_PROTO: Final = {
+    messages.SLOW_READER_POLICY_UNSPECIFIED: SlowReaderPolicy.DISCONNECT,
+    **{proto: domain for domain, proto in POLICY_TO_PROTO.items()},
 }
 REASON_TO_PROTO: Final = {
     RangeReason.MANY_BARS: messages.RANGE_CHANGE_REASON_MANY_BARS,

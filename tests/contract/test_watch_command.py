@@ -97,6 +97,19 @@ async def test_watch_given_pipe_prints_a_line_a_change(following: Service, tmp_p
         assert (await next_line(process)).split()[1:] == ["AAPL", "1d", "2024-01-02", "11.00"]
 
 
+async def test_watch_given_a_symbol_that_is_unknown_says_so_beside_the_lines(
+    following: Service, tmp_path: Path
+) -> None:
+    """A spelling mistake is not taken for a quiet market; the others are told."""
+    await add_symbols(following, "AAPL")
+    with watching(following, tmp_path, "AAPL", "NOSUCH", "--json") as process:
+        assert (await next_row(process))["event"] == "caught_up"
+        process.send_signal(signal.SIGINT)
+        _, err = await asyncio.to_thread(process.communicate, None, _DEADLINE_SECONDS)
+    assert "NOSUCH: no such symbol is known" in err
+    assert "AAPL" not in err
+
+
 async def test_watch_given_wrong_token_says_what_to_do(following: Service, commands: Commands) -> None:
     """A line, and exit code 1."""
     found = await commands.run(

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 import pytest
 
 from marketdata.domain.bars import BarFlag, BarFrame
+from marketdata.domain.reconnect import Reconnect
 from marketdata.errors import ConfigurationError, ProviderKeyError
 from marketdata.providers.http.socket import SocketBounds
 from marketdata.providers.iex.alpaca_stream import AlpacaStream, StreamAccount, StreamPatience
@@ -18,7 +19,7 @@ from tests.support.providers.truth import AAPL, BERKSHIRE
 
 _OPEN: Final = "2026-03-03T14:30:00Z"
 _OPEN_US: Final = 1_772_548_200_000_000
-_QUICK: Final = StreamPatience(greeting_seconds=0.5, first_seconds=0.01, most_seconds=0.05)
+_QUICK: Final = StreamPatience(0.5, Reconnect(0.01, 0.05))
 _Event = TypeVar("_Event", bound=FeedEvent)
 
 
@@ -141,8 +142,8 @@ async def test_stream_given_a_message_that_is_none_connects_anew(text: str) -> N
     """It says what is wrong, and begins again."""
     async with playing() as played, following(stream(played)) as events:
         await next_of(events, FeedUp)
-        await played.tell_text(text)
-        assert (await next_of(events, FeedDown)).retry_seconds <= _QUICK.most_seconds
+        await played.tell_texts(text)
+        assert (await next_of(events, FeedDown)).retry_seconds <= _QUICK.reconnect.most_seconds
         await next_of(events, FeedUp)
 
 
@@ -153,6 +154,23 @@ async def test_stream_given_a_message_too_large_connects_anew() -> None:
         await next_of(events, FeedUp)
         await played.tell([bar("AAPL", _OPEN, 100.0)] * 20)
         assert "too large" in (await next_of(events, FeedDown)).problem
+
+
+async def test_stream_given_a_dead_connection_notices_it() -> None:
+    """Silence is told apart from death: who lives answers pings, also where nothing is traded."""
+    bounds = SocketBounds(ping_seconds=0.1)
+    async with playing() as played:
+        async with following(stream(played, bounds=bounds)) as events:
+            await next_of(events, FeedUp)
+            await asyncio.sleep(0.5)
+            await played.tell([bar("AAPL", _OPEN, 100.0)])
+            await next_of(events, FeedBars)
+        played.answers_pings = False
+        async with following(stream(played, bounds=bounds)) as events:
+            while not isinstance(event := await asyncio.wait_for(anext(events), 10), FeedUp):
+                assert isinstance(event, FeedDown), event  # the one before is not gone yet
+            down = await next_of(events, FeedDown)
+            assert "does not answer" in down.problem
 
 
 async def test_stream_given_nobody_there_keeps_trying() -> None:

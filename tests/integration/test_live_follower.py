@@ -178,7 +178,7 @@ async def another_claims(late: Following) -> bool:
 async def test_follower_given_a_provider_that_fails_stores_what_comes_and_says_what_is_missing(
     storage: Storage,
 ) -> None:
-    """The mark of completeness stays where it was until what is missing was fetched."""
+    """The mark of completeness stays where it was until what is missing was fetched at last."""
     given = await played(storage)
     given.one.provider.fails = dict.fromkeys(SYMBOLS, ProviderUnavailableError("is down"))
     async with following(given) as live:
@@ -189,6 +189,16 @@ async def test_follower_given_a_provider_that_fails_stores_what_comes_and_says_w
         assert status.state is FeedState.LIVE
         assert "bars of before are missing" in status.problem
         assert status.complete_until_us is None
+        given.one.provider.fails = {}
+
+        async def is_mended() -> bool:
+            return (await live.status()).problem == ""
+
+        await until(is_mended)
+        await live.holds(*range(11))
+        live.feed.tell_bars(minutes(11, 11))
+        await live.holds(*range(12))
+        assert (await live.status()).complete_until_us == OPEN_US + 11 * MINUTE_US
 
 
 async def test_follower_given_a_refused_key_says_so(storage: Storage) -> None:
@@ -202,3 +212,15 @@ async def test_follower_given_a_refused_key_says_so(storage: Storage) -> None:
 
         await until(is_told)
         assert (await live.status()).is_followed is False
+
+
+async def test_follower_given_targets_that_change_follows_the_other_symbols(storage: Storage) -> None:
+    """The subscription begins anew; what lies between is fetched."""
+    given = await played(storage)
+    given.feed.wanted = ("A",)
+    async with following(given) as live:
+        await live.is_live()
+        given.feed.wanted = SYMBOLS
+        await until(lambda: opened(live.feed, 2))
+        live.feed.tell_bars(minutes(10, 10, "B"))
+        await live.holds(*range(11), symbol="B")

@@ -13,6 +13,7 @@ from marketdata.clock import ManualClock
 from marketdata.domain.bars import BarFlag, BarFrame
 from marketdata.domain.minute_builder import BuilderTimes
 from marketdata.domain.partial_minutes import MINUTE_US
+from marketdata.domain.reconnect import Reconnect
 from marketdata.domain.symbol import Symbol
 from marketdata.providers.live import FeedBars, FeedDown, FeedEvent, FeedUp
 from marketdata.providers.yahoo.stream import StreamTimes, YahooStream
@@ -24,7 +25,7 @@ from tests.support.waiting import until
 
 _OPEN_US: Final = 1_772_548_200_000_000  # 2026-03-03 14:30 UTC
 _SECOND_US: Final = 1_000_000
-_QUICK: Final = StreamTimes(0.05, 0.005, 0.01, 0.05)
+_QUICK: Final = StreamTimes(0.05, 0.005, Reconnect(0.01, 0.05))
 # Here time flies, and what is on its way comes hours late.
 _KEEPING: Final = BuilderTimes(keep_us=86_400 * _SECOND_US)
 _Event = TypeVar("_Event", bound=FeedEvent)
@@ -166,7 +167,7 @@ async def test_stream_given_a_message_that_is_none_connects_anew(text: str) -> N
         await next_of(events, FeedUp)
         pending = asyncio.create_task(next_of(events, FeedDown))
         await played.subscribed(1)
-        await played.tell_texts(['{"type": "status"}', text])
+        await played.tell_texts('{"type": "status"}', text)
         assert "yfinance" in (await pending).problem
 
 

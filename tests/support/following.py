@@ -28,6 +28,7 @@ from tests.support.symbols import create_symbols
 from tests.support.waiting import until
 
 MINUTE_US: Final = 60_000_000
+_SOON_SECONDS: Final = 0.05
 SYMBOLS: Final = ("A", "B")
 #: The open of a session, and an hour later, which is now.
 OPEN_US: Final = local_us("2024-06-28 09:30")
@@ -36,9 +37,18 @@ NOW_US: Final = OPEN_US + 60 * MINUTE_US
 
 @dataclass
 class PlayedFeed:
-    """Tells what a test puts into it; each follower has its own stream."""
+    """Tells what a test puts into it; each follower has its own stream.
+
+    Attributes
+    ----------
+    wanted : tuple of str
+        The symbols that it is to be followed for.
+    heard : list of Queue
+        What each stream is told.
+    """
 
     name: str = FEED
+    wanted: tuple[str, ...] = SYMBOLS
     heard: list["asyncio.Queue[FeedEvent | ProviderError]"] = field(default_factory=list)
 
     async def events(self, symbols: Sequence[Symbol]) -> AsyncGenerator[FeedEvent, None]:
@@ -127,12 +137,12 @@ def another(storage: Storage, one: Ingesting, feed: PlayedFeed, owner: str) -> F
     catch_up = RunCatchUp(one.ingestion.runs, one.ingestion.starter)
 
     def make(claim: FeedClaim) -> LiveSession:
-        return LiveSession(feed, claim, leases, storage.intake, catch_up, one.clock)
+        return LiveSession(feed, claim, leases, storage.intake, catch_up, one.clock, _SOON_SECONDS)
 
     async def symbols_of() -> list[Symbol]:
-        return list((await one.ingestion.runs.identities(SYMBOLS)).values())
+        return list((await one.ingestion.runs.identities(feed.wanted)).values())
 
-    times = FollowerTimes(renew_seconds=LEASE_SECONDS / 3, retry_seconds=0.05)
+    times = FollowerTimes(LEASE_SECONDS / 3, _SOON_SECONDS, symbols_seconds=_SOON_SECONDS)
     follower = LiveFollower(feed, leases, make, symbols_of, times)
     return Following(storage, one, feed, leases, make, follower)
 

@@ -5,10 +5,11 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from marketdata.domain.log_position import LogPosition
+from marketdata.domain.reconnect import Reconnect
 from marketdata.errors import DatabaseUnavailableError, ServerDrainingError
 from marketdata.storage.log_reader import PAGE_LIMITS, LogReader, PageLimits
 from marketdata.storage.log_session import log_session
-from marketdata.streaming.tailer import LogTailer, Reconnect
+from marketdata.streaming.tailer import LogTailer
 from tests.support.log_history import History
 from tests.support.storage import Storage
 

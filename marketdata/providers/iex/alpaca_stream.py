@@ -4,15 +4,15 @@ One connection an account: a second one is refused (406) while the first lives.
 """
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Final
 
 from marketdata.domain.bars import BarFrame
+from marketdata.domain.reconnect import Reconnect
 from marketdata.domain.symbol import Symbol
-from marketdata.errors import ProviderError, ProviderKeyError, ProviderUnavailableError
+from marketdata.errors import ProviderUnavailableError
 from marketdata.providers.http.redaction import Redactor
 from marketdata.providers.http.socket import Socket, SocketBounds, open_socket
 from marketdata.providers.iex.alpaca_messages import (
@@ -23,7 +23,8 @@ from marketdata.providers.iex.alpaca_messages import (
     parse_message,
     subscription,
 )
-from marketdata.providers.live import FeedBars, FeedDown, FeedEvent, FeedUp
+from marketdata.providers.live import FeedBars, FeedEvent, FeedUp
+from marketdata.providers.live_connections import FEED_RECONNECT, follow_connections
 
 _PROVIDER: Final = "alpaca"
 
@@ -36,13 +37,12 @@ class StreamPatience:
     ----------
     greeting_seconds : float
         From the connection to the first bars' promise: greeting, key and subscription.
-    first_seconds, most_seconds : float
-        Before it is tried again: doubles from the first to the most.
+    reconnect : Reconnect
+        Before it is tried again.
     """
 
     greeting_seconds: float = 10.0
-    first_seconds: float = 0.5
-    most_seconds: float = 30.0
+    reconnect: Reconnect = FEED_RECONNECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,24 +99,12 @@ class AlpacaStream:
         spelled = {
             symbol.provider_symbols.get(_PROVIDER, symbol.symbol): symbol.symbol for symbol in symbols
         }
-        failures = 0
-        while True:
-            try:
-                async with aclosing(self._connection(spelled)) as events:
-                    async for event in events:
-                        # Not by its greeting: one that greets and hangs up is no better.
-                        failures = 0 if isinstance(event, FeedBars) else failures
-                        yield event
-            except ProviderKeyError as error:
-                refused = self._redactor.redact(error.message)
-            except ProviderError as error:
-                failures += 1
-                down = FeedDown(self._redactor.redact(error.message), self._wait_seconds(failures))
-                yield down
-                await asyncio.sleep(down.retry_seconds)
-                continue
-            # Outside of the except clause: no traceback leads back to what was sent.
-            raise ProviderKeyError(refused)
+        connections = follow_connections(
+            lambda: self._connection(spelled), self._patience.reconnect, self._redactor.redact
+        )
+        async with aclosing(connections) as events:
+            async for event in events:
+                yield event
 
     async def _connection(self, spelled: Mapping[str, str]) -> AsyncGenerator[FeedEvent, None]:
         """Follow one connection to its end, which is an error."""
@@ -158,11 +146,6 @@ class AlpacaStream:
             message = parse_message(await socket.receive(), self.name)
             if state in message.news:
                 return message
-
-    def _wait_seconds(self, failures: int) -> float:
-        # The exponent is bounded: a float overflows after a thousand doublings.
-        longest = self._patience.first_seconds * 2.0 ** min(failures - 1, 20)
-        return min(self._patience.most_seconds, longest) * random.uniform(0.5, 1.0)  # noqa: S311 -- no secret
 
 
 def _respelled(frame: BarFrame, spelled: Mapping[str, str]) -> BarFrame:

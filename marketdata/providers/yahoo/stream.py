@@ -1,7 +1,6 @@
 """Yahoo's stream: prices followed through breaks, and made into minutes here."""
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -13,10 +12,11 @@ from marketdata.clock import Clock
 from marketdata.domain.bars import MISSING_TRADE_COUNT, BarFrame
 from marketdata.domain.minute_builder import BuilderTimes, MinuteBuilder
 from marketdata.domain.partial_minutes import MINUTE_US
+from marketdata.domain.reconnect import Reconnect
 from marketdata.domain.symbol import Symbol
-from marketdata.errors import ProviderError
 from marketdata.providers.http.socket import Socket, SocketBounds, open_socket
-from marketdata.providers.live import FeedBars, FeedDown, FeedEvent, FeedUp
+from marketdata.providers.live import FeedBars, FeedEvent, FeedUp
+from marketdata.providers.live_connections import FEED_RECONNECT, follow_connections
 from marketdata.providers.yahoo.spelling import yahoo_spelling
 from marketdata.providers.yahoo.ticks import Tick, TickCounter, parse_tick, subscription
 
@@ -34,14 +34,13 @@ class StreamTimes:
         How often Yahoo is told that somebody is there.
     look_seconds : float
         How often it is looked whether a minute is over.
-    first_seconds, most_seconds : float
-        Before the stream is tried again: doubles from the first to the most.
+    reconnect : Reconnect
+        Before the stream is tried again.
     """
 
     subscribe_seconds: float = 15.0
     look_seconds: float = 0.5
-    first_seconds: float = 0.5
-    most_seconds: float = 30.0
+    reconnect: Reconnect = FEED_RECONNECT
 
 
 class YahooStream:
@@ -79,18 +78,11 @@ class YahooStream:
     async def events(self, symbols: Sequence[Symbol]) -> AsyncGenerator[FeedEvent, None]:
         """Follow the feed; see `LiveFeed.events`."""
         spelled = {yahoo_spelling(symbol): symbol.symbol for symbol in symbols}
-        failures = 0
-        while True:
-            try:
-                async with aclosing(self._connection(spelled)) as events:
-                    async for event in events:
-                        failures = 0 if isinstance(event, FeedBars) else failures
-                        yield event
-            except ProviderError as error:
-                failures += 1
-                down = FeedDown(error.message, self._wait_seconds(failures))
-                yield down
-                await asyncio.sleep(down.retry_seconds)
+        # There is no key.
+        connections = follow_connections(lambda: self._connection(spelled), self._times.reconnect, str)
+        async with aclosing(connections) as events:
+            async for event in events:
+                yield event
 
     async def _connection(self, spelled: Mapping[str, str]) -> AsyncGenerator[FeedEvent, None]:
         """Follow one connection to its end, which is an error."""
@@ -126,11 +118,6 @@ class YahooStream:
         while True:
             await asyncio.sleep(self._times.subscribe_seconds)
             await socket.send(subscription(list(spelled)))
-
-    def _wait_seconds(self, failures: int) -> float:
-        # The exponent is bounded: a float overflows after a thousand doublings.
-        longest = self._times.first_seconds * 2.0 ** min(failures - 1, 20)
-        return min(self._times.most_seconds, longest) * random.uniform(0.5, 1.0)  # noqa: S311 -- no secret
 
 
 async def _read(socket: Socket, ticks: list[Tick]) -> None:
