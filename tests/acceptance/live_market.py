@@ -1,7 +1,6 @@
 """A market that a test moves on: its bars come from a played stream, and from a provider's calls."""
 
 import asyncio
-import json
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -84,7 +83,7 @@ class Market:
         # Nobody hears it where nobody follows, or its process has just been killed.
         if self.stream.is_followed:
             with suppress(ConnectionError):
-                await self.stream.tell_text(json.dumps(items))
+                await self.stream.tell(items)
 
     def _do(self, work: Coroutine[Any, Any, _Answer]) -> _Answer:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)

@@ -7,11 +7,14 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import grpc
+import numpy as np
 from bifrost.marketdata.v1 import bar_subscription_pb2 as messages
 
+from marketdata.domain.bars import PRICE_COLUMNS, BarColumn, BarFlag, BarFrame, full_columns
+from marketdata.domain.feed import DEFAULT_FEED
 from marketdata.domain.timeframe import Timeframe
 from marketdata.wire.enums import TIMEFRAME_FROM_PROTO
-from tests.contract.requests import DAY, stamp_us
+from tests.contract.requests import DAY, MINUTE_US, OPEN_US, stamp_us
 from tests.contract.service import Service
 from tests.support.subscription_history import Connection, SubscriptionHistory, record
 
@@ -24,6 +27,17 @@ def subscribe(*symbols: str, **changes: Any) -> messages.SubscribeBarsRequest:
     """Make a good request for days of some symbols but for `changes`."""
     fields: dict[str, Any] = {"symbols": symbols, "timeframes": [DAY]}
     return messages.SubscribeBarsRequest(**(fields | changes))
+
+
+def flat_minutes(count: int, first: int = 0, price: float = 10.0) -> BarFrame:
+    """Make minutes of AAPL in a row, all at one price, from so many behind the first open on."""
+    flat = np.full(count, price)
+    given = {
+        BarColumn.TIME: OPEN_US + (first + np.arange(count, dtype=np.int64)) * MINUTE_US,
+        **dict.fromkeys((*PRICE_COLUMNS, BarColumn.VOLUME), flat),
+        BarColumn.FLAGS: np.full(count, BarFlag.FINAL, np.int16),
+    }
+    return BarFrame(("AAPL",), **full_columns(count, given), feeds={0: DEFAULT_FEED})
 
 
 class Told:

@@ -15,9 +15,9 @@ from marketdata.domain.timeframe import Timeframe
 from marketdata.rpc.admission import _Class
 from marketdata.streaming.hub import SubscriptionLimits
 from tests.contract.refusals import to_refusal
-from tests.contract.requests import DAY, MINUTE, MINUTE_US, OPEN_US
+from tests.contract.requests import DAY, MINUTE, OPEN_US
 from tests.contract.service import Service
-from tests.contract.subscribing import Told, subscribe, subscribed
+from tests.contract.subscribing import Told, flat_minutes, subscribe, subscribed
 from tests.support.bars import days
 from tests.support.waiting import until
 
@@ -29,22 +29,7 @@ SMALL: Final = SubscriptionLimits(log_bytes=1_000_000, mailbox_bytes=500_000)
 
 def minutes(number: int) -> BarFrame:
     """Make many minutes of a symbol, which are others for each number."""
-    close = np.full(BARS, 10.0 + number)
-    return BarFrame(
-        symbols=("AAPL",),
-        time_us=OPEN_US + (number * BARS + np.arange(BARS, dtype=np.int64)) * MINUTE_US,
-        open=close,
-        high=close,
-        low=close,
-        close=close,
-        volume=close,
-        vwap=np.full(BARS, np.nan),
-        trade_count=np.full(BARS, -1, np.int64),
-        feed=np.ones(BARS, np.int16),
-        flags=np.ones(BARS, np.int16),
-        revision=np.zeros(BARS, np.int32),
-        feeds={1: "manual/upload"},
-    )
+    return flat_minutes(BARS, number * BARS, 10.0 + number)
 
 
 async def write(service: Service) -> int:

@@ -4,14 +4,13 @@ from datetime import date
 from typing import Any, Final
 
 import grpc
-import numpy as np
 import pytest
 from bifrost.marketdata.v1 import bar_subscription_pb2 as messages
 from bifrost.marketdata.v1.bars_service_pb2 import DeleteBarsRequest, StreamBarsRequest
 from bifrost.marketdata.v1.symbol_service_pb2 import CreateCorporateActionsRequest
 from bifrost.marketdata.v1.timeframe_pb2 import TIMEFRAME_5_MINUTES as FIVE_MINUTES
 
-from marketdata.domain.bars import BarFlag, BarFrame
+from marketdata.domain.bars import BarFlag
 from marketdata.domain.log_position import LogPosition
 from marketdata.domain.subscription import ResumePoint, SubscriptionFilter
 from marketdata.domain.symbol import SymbolUpdate
@@ -25,7 +24,6 @@ from tests.contract.requests import (
     DAY,
     HOUR,
     MINUTE,
-    MINUTE_US,
     OPEN_US,
     TUESDAY_US,
     add_bars,
@@ -34,7 +32,7 @@ from tests.contract.requests import (
 )
 from tests.contract.service import CALL_SECONDS, Service, serving
 from tests.contract.streams import rows_of, stream
-from tests.contract.subscribing import Told, subscribe, subscribed
+from tests.contract.subscribing import Told, flat_minutes, subscribe, subscribed
 from tests.support.bars import days
 from tests.support.databases import connected
 from tests.support.waiting import until
@@ -292,23 +290,7 @@ async def test_subscribe_given_more_bars_than_the_log_holds_tells_the_range(
 ) -> None:
     """A write that is too large for the log is to be read again."""
     await add_symbols(following, "AAPL")
-    n = 16_385
-    close = np.full(n, 10.0)
-    frame = BarFrame(
-        symbols=("AAPL",),
-        time_us=OPEN_US + np.arange(n, dtype=np.int64) * MINUTE_US,
-        open=close,
-        high=close,
-        low=close,
-        close=close,
-        volume=close,
-        vwap=np.full(n, np.nan),
-        trade_count=np.full(n, -1, np.int64),
-        feed=np.ones(n, np.int16),
-        flags=np.ones(n, np.int16),
-        revision=np.zeros(n, np.int32),
-        feeds={1: "manual/upload"},
-    )
+    frame = flat_minutes(16_385)
     async with subscribed(following, subscribe("*", timeframes=[MINUTE])) as told:
         await told.until_live()
         await following.stores.intake.store(frame, Timeframe.MINUTE_1)

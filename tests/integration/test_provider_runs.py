@@ -15,13 +15,11 @@ from marketdata.domain.corporate_action import CorporateAction, CorporateActionK
 from marketdata.domain.ingestion_run import IngestionMode, IngestionRun, RunRequest, RunState
 from marketdata.domain.time_range import session_label_us
 from marketdata.domain.timeframe import Timeframe
-from marketdata.ingestion.assembly import build_ingestion
-from marketdata.ingestion.waits import ProviderWaits
 from marketdata.providers.files.provider import FilesProvider
 from marketdata.providers.protocol import Provider
+from tests.support.ingesting import ingesting_from
 from tests.support.providers.yahoo.played import NOW_US, apple, played_yahoo, sample_of
 from tests.support.rows import fetch, stored_bars
-from tests.support.scripted_provider import OneProvider
 from tests.support.storage import Storage
 from tests.support.symbols import create_symbols
 from tests.support.waiting import until
@@ -35,16 +33,7 @@ pytestmark = pytest.mark.modes("plain", "apache", reason="runs need several conn
 
 async def run_from(provider: Provider, storage: Storage, request: RunRequest) -> IngestionRun:
     """Execute a run, and wait until it is over."""
-    ingestion = build_ingestion(
-        storage.pools,
-        storage.intake,
-        storage.actions,
-        OneProvider(provider),
-        ProviderWaits().of,
-        ManualClock(NOW_US),
-        5.0,
-    )
-    async with ingestion.executor.running():
+    async with ingesting_from(provider, storage, NOW_US) as ingestion:
         run = await ingestion.starter.start(request)
 
         async def is_over() -> bool:

@@ -1,22 +1,17 @@
 """Facts of symbols from every provider that tells some, as it is played over the network."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import fields, replace
 from itertools import permutations
 from typing import Final
 
 import pytest
 
-from marketdata.clock import ManualClock
 from marketdata.domain.company import CompanyFacts
 from marketdata.domain.corporate_action import CorporateAction
 from marketdata.domain.ingestion_run import IngestionMode, IngestionRun, RunRequest, RunState
 from marketdata.domain.symbol import SymbolStatus
 from marketdata.domain.time_range import session_date
-from marketdata.ingestion.assembly import Ingestion, build_ingestion
-from marketdata.ingestion.waits import ProviderWaits
-from marketdata.providers.protocol import Provider
+from tests.support.ingesting import ingesting_from
 from tests.support.providers.adapters import AdapterUnderTest, Circumstances
 from tests.support.providers.alpha_vantage.side import PREMIUM
 from tests.support.providers.asking import tried
@@ -25,7 +20,6 @@ from tests.support.providers.iex.alpaca_side import ALPACA
 from tests.support.providers.truth import NOW_US, truth
 from tests.support.providers.yahoo.side import YAHOO
 from tests.support.rows import changes
-from tests.support.scripted_provider import OneProvider
 from tests.support.storage import Storage
 from tests.support.symbols import create_symbols
 from tests.support.waiting import until
@@ -37,28 +31,15 @@ FAULTS: Final = PASSING - {Fault.DRIP}
 pytestmark = pytest.mark.modes("plain", "apache", reason="runs need several connections at once")
 
 
-@asynccontextmanager
-async def ingesting_from(provider: Provider, storage: Storage) -> AsyncIterator[Ingestion]:
-    """Execute runs from a provider."""
-    ingestion = build_ingestion(
-        storage.pools,
-        storage.intake,
-        storage.actions,
-        OneProvider(provider),
-        ProviderWaits().of,
-        ManualClock(NOW_US),
-        5.0,
-    )
-    async with ingestion.executor.running():
-        yield ingestion
-
-
 async def run(
     adapter: AdapterUnderTest, storage: Storage, mode: IngestionMode, name: str, *symbols: str
 ) -> IngestionRun:
     """Ask a provider, which misbehaves by the name of the request."""
     given = Circumstances(faults=at_random(len(name), FAULTS & adapter.faults, 0.1))
-    async with tried(adapter, given) as played, ingesting_from(played.provider, storage) as ingestion:
+    async with (
+        tried(adapter, given) as played,
+        ingesting_from(played.provider, storage, NOW_US) as ingestion,
+    ):
         provider = played.provider.capabilities.name
         request = RunRequest(f"{name} {provider}", mode, provider, symbols, (), refetches=True)
         started = await ingestion.starter.start(request)

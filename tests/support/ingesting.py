@@ -17,6 +17,7 @@ from marketdata.domain.time_range import session_label_us
 from marketdata.domain.timeframe import Timeframe
 from marketdata.ingestion.assembly import Ingestion, Providers, build_ingestion
 from marketdata.ingestion.waits import ProviderWaits
+from marketdata.providers.protocol import Provider
 from tests.support.rows import fetch, stored_bars
 from tests.support.scripted_provider import OneProvider, ScriptedProvider
 from tests.support.sessions import dates_between, local_us, walk
@@ -28,6 +29,8 @@ from tests.support.waiting import until
 NOW_US: Final = local_us("2024-06-29 22:00")
 #: Short, so that a test need not wait for another process to take over.
 LEASE_SECONDS: Final = 1.0
+# Where nobody takes over.
+_REAL_LEASE_SECONDS: Final = 5.0
 SYMBOLS: Final = ("A", "B", "C")
 
 
@@ -187,3 +190,19 @@ def same_bars(one: BarFrame, other: BarFrame) -> bool:
     """Tell whether two frames have the same times, prices and volumes."""
     columns = ("time_us", "open", "high", "low", "close", "volume")
     return all(np.array_equal(getattr(one, c), getattr(other, c), equal_nan=True) for c in columns)
+
+
+@asynccontextmanager
+async def ingesting_from(provider: Provider, storage: Storage, now_us: int) -> AsyncIterator[Ingestion]:
+    """Execute runs from any provider at a moment."""
+    ingestion = build_ingestion(
+        storage.pools,
+        storage.intake,
+        storage.actions,
+        OneProvider(provider),
+        ProviderWaits().of,
+        ManualClock(now_us),
+        _REAL_LEASE_SECONDS,
+    )
+    async with ingestion.executor.running():
+        yield ingestion

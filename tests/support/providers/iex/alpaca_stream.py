@@ -14,6 +14,7 @@ import aiohttp
 from aiohttp import web
 
 from tests.support.providers.iex.alpaca_side import KEY_ID, SECRET
+from tests.support.providers.played_socket import PlayedSocket
 
 
 def bar(symbol: str, time: str, price: float, kind: str = "b") -> dict[str, Any]:
@@ -32,32 +33,33 @@ def bar(symbol: str, time: str, price: float, kind: str = "b") -> dict[str, Any]
     }
 
 
-class PlayedStream:
+class PlayedStream(PlayedSocket):
     """Plays the stream: one connection an account, as the free plan has it.
 
     Attributes
     ----------
-    address : str
-        ``http://127.0.0.1:port``.
     unknown : set of str
         Symbols that it does not subscribe.
     is_mute : bool
         Whether it greets nobody.
+    answers_pings : bool
+        Whether it says that it lives.
     """
 
+    path = "/v2/iex"
+
     def __init__(self) -> None:
-        self.address = ""
+        super().__init__()
         self.unknown: set[str] = set()
         self.is_mute = False
+        self.answers_pings = True
         self.connections = 0
-        self._socket: web.WebSocketResponse | None = None
         self._subscribed = asyncio.Event()
-        self._runner: web.AppRunner | None = None
 
     @property
     def is_followed(self) -> bool:
         """Whether a client has subscribed, and is there still."""
-        return self._subscribed.is_set() and self._socket is not None and not self._socket.closed
+        return self._subscribed.is_set() and self.socket is not None and not self.socket.closed
 
     async def subscribed(self) -> None:
         """Wait until a client has subscribed."""
@@ -65,56 +67,35 @@ class PlayedStream:
 
     async def tell(self, items: Sequence[Any]) -> None:
         """Send a message to the client."""
-        assert self._socket is not None
-        await self._socket.send_str(json.dumps(list(items)))
-
-    async def tell_text(self, text: str) -> None:
-        """Send any text to the client."""
-        assert self._socket is not None
-        await self._socket.send_str(text)
+        await self.tell_texts(json.dumps(list(items)))
 
     async def hang_up(self) -> None:
         """End the connection as a restart of the other side does."""
-        assert self._socket is not None
+        assert self.socket is not None
         self._subscribed.clear()
-        await self._socket.close(code=aiohttp.WSCloseCode.GOING_AWAY)
+        await self.socket.close(code=aiohttp.WSCloseCode.GOING_AWAY)
 
-    async def start(self) -> None:
-        """Listen."""
-        app = web.Application()
-        app.router.add_get("/v2/iex", self._handle)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        host, port = self._runner.addresses[0][:2]
-        self.address = f"http://{host}:{port}"
-
-    async def stop(self) -> None:
-        """Break what is still open."""
-        if self._socket is not None:
-            await self._socket.close()
-        if self._runner is not None:
-            await self._runner.cleanup()
-
-    async def _handle(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse()
+    async def handle(self, request: web.Request) -> web.WebSocketResponse:
+        """Serve a client."""
+        socket = web.WebSocketResponse(autoping=self.answers_pings)
         await socket.prepare(request)
         self.connections += 1
         if self.is_mute:
             await socket.receive()
             return socket
         await socket.send_str('[{"T":"success","msg":"connected"}]')
-        if self._socket is not None and not self._socket.closed:
+        if self.socket is not None and not self.socket.closed:
             await socket.send_str('[{"T":"error","code":406,"msg":"connection limit exceeded"}]')
             await socket.close()
             return socket
-        self._socket = socket
+        self.socket = socket
         try:
             with suppress(TypeError):  # a closed connection ends the loop of messages
                 async for message in socket:
-                    await self._answer(socket, json.loads(message.data))
+                    if message.type is aiohttp.WSMsgType.TEXT:
+                        await self._answer(socket, json.loads(message.data))
         finally:
-            if self._socket is socket:  # and not one that was opened since
+            if self.socket is socket:  # and not one that was opened since
                 self._subscribed.clear()
         return socket
 

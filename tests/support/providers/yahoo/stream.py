@@ -10,6 +10,7 @@ from aiohttp import web
 from yfinance.pricing_pb2 import PricingData
 
 from marketdata.providers.yahoo.ticks import Tick
+from tests.support.providers.played_socket import PlayedSocket
 from tests.support.waiting import until
 
 
@@ -22,22 +23,18 @@ def message(tick: Tick) -> str:
     return json.dumps({"type": "pricing", "message": packed})
 
 
-class PlayedStream:
+class PlayedStream(PlayedSocket):
     """Plays the stream to one client.
 
     Attributes
     ----------
-    address : str
-        ``http://127.0.0.1:port``.
     asked : list of list of str
         The symbols of each subscription that arrived.
     """
 
     def __init__(self) -> None:
-        self.address = ""
+        super().__init__()
         self.asked: list[list[str]] = []
-        self._socket: web.WebSocketResponse | None = None
-        self._runner: web.AppRunner | None = None
 
     async def subscribed(self, times: int) -> None:
         """Wait until a client has subscribed so often."""
@@ -49,39 +46,17 @@ class PlayedStream:
 
     async def tell(self, ticks: Sequence[Tick]) -> None:
         """Send ticks, one a message."""
-        await self.tell_texts([message(tick) for tick in ticks])
-
-    async def tell_texts(self, texts: Sequence[str]) -> None:
-        """Send any texts."""
-        assert self._socket is not None
-        for text in texts:
-            await self._socket.send_str(text)
+        await self.tell_texts(*[message(tick) for tick in ticks])
 
     async def hang_up(self) -> None:
         """End the connection normally, after which yfinance's own client would spin."""
-        assert self._socket is not None
-        await self._socket.close(code=aiohttp.WSCloseCode.OK)
+        assert self.socket is not None
+        await self.socket.close(code=aiohttp.WSCloseCode.OK)
 
-    async def start(self) -> None:
-        """Listen."""
-        app = web.Application()
-        app.router.add_get("/", self._handle)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        host, port = self._runner.addresses[0][:2]
-        self.address = f"http://{host}:{port}"
-
-    async def stop(self) -> None:
-        """Break what is still open."""
-        if self._socket is not None:
-            await self._socket.close()
-        if self._runner is not None:
-            await self._runner.cleanup()
-
-    async def _handle(self, request: web.Request) -> web.WebSocketResponse:
+    async def handle(self, request: web.Request) -> web.WebSocketResponse:
+        """Serve a client."""
         assert request.query["version"] == "2"
-        socket = self._socket = web.WebSocketResponse()
+        socket = self.socket = web.WebSocketResponse()
         await socket.prepare(request)
         async for asked in socket:
             self.asked.append(json.loads(asked.data)["subscribe"])
