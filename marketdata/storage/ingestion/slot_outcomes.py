@@ -8,9 +8,9 @@ from marketdata.domain.staleness import SeriesOutcome, SlotRunEnd
 from marketdata.domain.time_range import to_unix_us
 from marketdata.storage.pools import Pools
 
-# Once over all runs that are kept: people ask, and not often. Names are those of domain/slot_runs.py: a
-# slot may have several runs, whose names
-# go on behind its own; those that fill single gaps of it do not tell whether it is done.
+# Once over all runs that are kept: people ask, and not often. Names are those of domain/slot_runs.py:
+# a slot may have several runs, whose names go on behind its own; those that fill single gaps of it do
+# not tell whether it is done.
 _OUTCOMES: Final = r"""
     SELECT DISTINCT ON (prefix, state = 'succeeded') prefix, nominal, run_id, state, error
       FROM (SELECT run_id, state, error, part[1] AS prefix, part[2] AS nominal
